@@ -1,0 +1,59 @@
+"""A certificate from an array of losses alone: rows are posterior draws, columns are examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...theory.errors import InvalidInput
+from ...theory.validation import log_inverse_delta, non_negative, unit_interval
+from .certificate import Certificate
+from .monte_carlo import gibbs_monte_carlo
+from .seeger import seeger_kl, seeger_kl_split
+
+AXES = ("draws", "examples")
+MONTE_CARLO_SHARE = 0.2  # of delta; the PAC-Bayes event depends on its share only through ln(1/delta)/n
+
+
+def certify_losses(
+    losses: Any,
+    *,
+    kl: float,
+    delta: float,
+    axes: Sequence[str] = AXES,
+    n_prior: int = 0,
+    monte_carlo_share: float = MONTE_CARLO_SHARE,
+) -> Certificate:
+    """Certify the true Gibbs risk of a posterior from the losses of fresh draws on the bound's examples.
+
+    Parameters
+    ----------
+    losses: array (draws, examples) of losses in [0, 1]; `axes=("examples", "draws")` for the transpose. Row i holds the losses of the
+        i-th fresh draw from the posterior on every example that the prior never saw.
+    kl: KL(Q||P) in nats.
+    delta: total failure probability; `monte_carlo_share` of it pays for the draws, the rest for the PAC-Bayes event.
+    n_prior: how many further examples the prior was learned from (recorded; they do not count for the bound).
+
+    The empirical risk is the mean over all entries, rounded up. Raises `InvalidInput`.
+    """
+    if tuple(axes) not in (AXES, AXES[::-1]):
+        raise InvalidInput(f"axes is {tuple(axes)!r}.", f"Say which axis is which: {AXES} or {AXES[::-1]}.")
+    log_inverse_delta(delta)  # refuses a delta outside (0, 1) before any work
+    if not 0 < monte_carlo_share < 1:
+        raise InvalidInput(f"monte_carlo_share is {monte_carlo_share!r}.", "It must lie strictly between 0 and 1.")
+    divergence = float(non_negative("kl", kl))
+    array = unit_interval("losses", losses)
+    if array.ndim != 2 or 0 in array.shape:
+        raise InvalidInput(f"losses has shape {array.shape}.", "It needs two axes, draws and examples, both non-empty.")
+    if tuple(axes) == AXES[::-1]:
+        array = array.T
+    draws, examples = array.shape
+    # pairwise summation of non-negative terms: relative error below 2^-53 (log2 size + 9)
+    mean = min(1.0, float(array.mean()) * (1 + 2.0**-53 * (np.log2(array.size) + 10)))
+    shares = delta * monte_carlo_share, delta * (1 - monte_carlo_share)
+    estimate = gibbs_monte_carlo(risk=mean, draws=draws, delta=shares[0])
+    if n_prior:
+        return seeger_kl_split(risk=estimate, kl=divergence, n=examples + int(n_prior), n_prior=n_prior, delta=shares[1])
+    return seeger_kl(risk=estimate, kl=divergence, n=examples, delta=shares[1])

@@ -1,0 +1,44 @@
+"""Bounding the empirical Gibbs risk by posterior draws (pb.gibbs_mc)."""
+
+from __future__ import annotations
+
+from ...theory.statement import Answer
+from ...theory.statements.pac_bayes import GIBBS_MC
+from ...theory.validation import log_inverse_delta, sample_size, unit_interval
+from ..certified import kl_upper
+from ..confidence import DeltaLedger
+from .certificate import Certificate
+from .seeger import _scalar
+
+EVENT = "Monte-Carlo draws from the posterior"
+_OUTWARD = 1 + 4 * 2.0**-53  # ln(1/delta) is within an ulp, the quotient within half of one
+
+
+def gibbs_monte_carlo(
+    *, risk: float, draws: int, delta: float | None = None, log_inv_delta: float | None = None, event: str = EVENT
+) -> Certificate:
+    """Certificate for the empirical Gibbs risk from `draws` fresh posterior samples: `value` = UP(risk, ln(1/delta)/draws).
+
+    Parameters
+    ----------
+    risk: mean over the draws of the empirical risk of the drawn predictor (each over all examples), in [0, 1].
+    draws: number of independent draws, made after the posterior and this number were fixed.
+    delta, log_inv_delta: probability that this event fails, or ln of its inverse; exactly one.
+    event: name in the ledger (several posteriors tried need several events).
+
+    One-sided, so ln(1/delta) where published code spends ln(2/delta). Raises `InvalidInput`.
+    """
+    q = float(unit_interval("risk", _scalar("risk", risk)))
+    count = sample_size("draws", draws)
+    level = log_inverse_delta(delta, log_inv_delta)
+    value = float(kl_upper(q, level / count * _OUTWARD))
+    return Certificate(
+        value=value,
+        raw=value,
+        lower=None,
+        quantity="empirical Gibbs risk",
+        statement=GIBBS_MC,
+        ledger=DeltaLedger.single(event, level),
+        answers={a.name: Answer.CANNOT_BE_CHECKED if a.test is None else Answer.HOLDS for a in GIBBS_MC.assumptions},
+        inputs={"risk": q, "draws": count, "log_inv_delta": level},
+    )

@@ -1,0 +1,106 @@
+"""Coordinates of a pair of inputs in which kernels of nearly equal inputs keep their digits (`iw.gap_propagation`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+_BLOCK = 1 << 21  # float64 entries of one block of input differences: 16 MiB
+
+
+@dataclass(frozen=True)
+class PairState:
+    """All pairs (x_i, y_j) at one layer, with K(x,x) = a, K(y,y) = b and K(x,y) = sqrt(ab) - gap.
+
+    `a` (n,1) and `b` (1,m) are the diagonals, `difference` (n,m) is a - b and `gap` (n,m) is sqrt(ab) - K(x,y), both
+    carried without cancellation. `angle` (n,m) between the two feature vectors is known at the input only; later
+    layers get it from the gap.
+    """
+
+    a: Matrix
+    b: Matrix
+    difference: Matrix
+    gap: Matrix
+    angle: Matrix | None = None
+
+    @property
+    def scale(self) -> Matrix:
+        """sqrt(ab), exact for a = b."""
+        return np.sqrt(self.a * self.b)
+
+    @property
+    def nngp(self) -> Matrix:
+        """K(x,y), shape (n,m)."""
+        return self.scale - self.gap
+
+    @property
+    def squared_distance(self) -> Matrix:
+        """K(x,x) + K(y,y) - 2 K(x,y), shape (n,m), with all its digits at nearly equal inputs."""
+        return ratio(self.difference, np.sqrt(self.a) + np.sqrt(self.b)) ** 2 + 2 * self.gap
+
+
+@dataclass(frozen=True)
+class DualState:
+    """The same coordinates for V = E phi(u) phi(v), with `derivative` = E phi'(u) phi'(v), shape (n,m)."""
+
+    a: Matrix
+    b: Matrix
+    difference: Matrix
+    gap: Matrix
+    derivative: Matrix
+
+
+def ratio(numerator: Matrix, denominator: Matrix) -> Matrix:
+    """numerator / denominator with 0/0 = 0: every such quotient belongs to a pair of zero feature vectors."""
+    safe = np.where(denominator == 0, 1.0, denominator)
+    return np.where(denominator == 0, 0.0, numerator / safe)
+
+
+def input_state(x: Matrix, y: Matrix, weight_scale: float, bias_scale: float) -> PairState:
+    """Coordinates of the first pre-activation, `K = sw^2 x.y/d + sb^2`; x (n,d), y (m,d).
+
+    Inputs are subtracted before they are scaled. With X, Y the vectors (sw x/sqrt d, sb), w = |Y| X - |X| Y and
+    v = |Y| X + |X| Y, the gap is |w|^2 / (2 |X||Y|) and the angle 2 atan2(|w|, |v|), accurate up to antiparallel. Both are
+    written with the shorter vector S, `w = |S| (X - Y) - (|X| - |Y|) S`, so that neither equal nor very different
+    norms cancel.
+    """
+    factor = weight_scale / np.sqrt(x.shape[1])
+    left, right = factor * x, factor * y
+    a = np.sum(left**2, axis=1)[:, None] + bias_scale**2
+    b = np.sum(right**2, axis=1)[None, :] + bias_scale**2
+    roots = np.sqrt(a) + np.sqrt(b)
+    difference, gap, angle = np.empty_like(roots), np.empty_like(roots), np.empty_like(roots)
+    rows = max(1, _BLOCK // max(1, y.size))
+    for start in range(0, x.shape[0], rows):
+        block = slice(start, start + rows)
+        delta = factor * (x[block, None, :] - y[None, :, :])
+        total = factor * (x[block, None, :] + y[None, :, :])
+        difference[block] = np.einsum("ijk,ijk->ij", delta, total)
+        q = ratio(difference[block], roots[block])  # |X| - |Y|
+        shorter = np.where((a[block] <= b)[:, :, None], left[block, None, :], right[None, :, :])
+        norm = np.sqrt(np.minimum(a[block], b))
+        w = norm[:, :, None] * delta - q[:, :, None] * shorter
+        v = norm[:, :, None] * total + np.abs(q)[:, :, None] * shorter
+        # the bias coordinate: its difference is 0, its sum 2 sb
+        w2 = np.sum(w**2, axis=2) + (bias_scale * q) ** 2
+        v2 = np.sum(v**2, axis=2) + (bias_scale * (2 * norm + np.abs(q))) ** 2
+        gap[block], angle[block] = w2, 2 * np.arctan2(np.sqrt(w2), np.sqrt(v2))
+    scale = np.sqrt(a * b)
+    return PairState(a, b, difference, ratio(gap, 2 * scale), np.where(scale == 0, 0.0, angle))
+
+
+def affine(dual: DualState, weight_scale: float, bias_scale: float) -> PairState:
+    """K = sw^2 V + sb^2 in the same coordinates.
+
+    sqrt((P+s)(Q+s)) - sqrt(PQ) - s = s (sqrt P - sqrt Q)^2 / (sum), so the bias adds a term without cancellation.
+    """
+    w, s = weight_scale**2, bias_scale**2
+    p, q, difference = w * dual.a, w * dual.b, w * dual.difference
+    root_difference = ratio(difference, np.sqrt(p) + np.sqrt(q))
+    a, b = p + s, q + s
+    gap = w * dual.gap + ratio(s * root_difference**2, np.sqrt(a * b) + np.sqrt(p * q) + s)
+    return PairState(a, b, difference, gap)

@@ -1,0 +1,127 @@
+"""A user's module held still: a private copy of a trained network, its outputs and its Jacobians.
+
+The user's module is copied once and never touched again, so that training it further, or switching its mode, changes no
+posterior. Parameters with `requires_grad` are the random ones; frozen parameters and buffers are constants.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ...theory.errors import InvalidInput
+
+# Jacobians are formed in blocks of at most this many numbers (128 MiB in float64).
+BLOCK_ENTRIES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenNetwork:
+    """`module` is private; `random` and `fixed` together hold all of its parameters and buffers, detached."""
+
+    module: nn.Module
+    random: dict[str, Tensor]
+    fixed: dict[str, Tensor]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(iter(self.random.values())).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.random.values())).device
+
+    @property
+    def size(self) -> int:
+        """Number of random parameters, P."""
+        return sum(value.numel() for value in self.random.values())
+
+
+def freeze(model: nn.Module, device: str | torch.device) -> FrozenNetwork:
+    """Copy `model` to `device`. Raises `InvalidInput` where its output is not a deterministic function of one input."""
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"The model is a {type(model).__name__}.", "Pass a torch.nn.Module.")
+    _refuse_batch_dependence(model)
+    try:
+        private = copy.deepcopy(model).to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInput(
+            f"The model cannot be copied to device {device!r}: {error}", "Choose another device."
+        ) from error
+    random = {name: value.detach() for name, value in private.named_parameters() if value.requires_grad}
+    fixed = {name: value.detach() for name, value in private.named_parameters() if not value.requires_grad}
+    fixed |= {name: value.detach() for name, value in private.named_buffers()}
+    if not random:
+        raise InvalidInput("The model has no parameter with requires_grad=True.", "Unfreeze what should be random.")
+    kinds = {value.dtype for value in random.values()}
+    if len(kinds) > 1 or not next(iter(kinds)).is_floating_point:
+        raise InvalidInput(
+            f"The model's parameters have dtypes {sorted(map(str, kinds))}.", "Convert it, for example model.double()."
+        )
+    for name, value in (random | fixed).items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise InvalidInput(
+                f"The model's tensor {name!r} is not finite.", "Train it again; there is no mode to expand at."
+            )
+    return FrozenNetwork(private, random, fixed)
+
+
+def _refuse_batch_dependence(model: nn.Module) -> None:
+    for name, part in model.named_modules():
+        batch_norm = isinstance(part, nn.modules.batchnorm._BatchNorm)
+        dropout = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0.0)
+        random = isinstance(dropout, (int, float)) and dropout > 0
+        where = f"The module {name or type(model).__name__!r} ({type(part).__name__})"
+        if part.training and (batch_norm or random):
+            raise InvalidInput(f"{where} is in training mode.", "Call model.eval() first.")
+        if batch_norm and part.running_mean is None:
+            raise InvalidInput(
+                f"{where} keeps no running statistics.", "Its output depends on the other inputs in a batch."
+            )
+
+
+def outputs(network: FrozenNetwork, x: Tensor) -> Float[Tensor, "inputs outputs"]:
+    """The network's outputs, computed in one batch as the user would."""
+    try:
+        with torch.no_grad():
+            value = torch.func.functional_call(network.module, network.random | network.fixed, (x,))
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise InvalidInput(
+            f"The model cannot be evaluated on inputs of shape {tuple(x.shape)} and dtype {x.dtype}: {error}",
+            "Pass a batch as the model itself would accept it, first axis the inputs.",
+        ) from error
+    if not isinstance(value, Tensor) or value.ndim != 2 or len(value) != len(x):
+        found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise InvalidInput(f"The model's output is {found}.", f"It must be a tensor of shape ({len(x)}, outputs).")
+    if not torch.isfinite(value).all():
+        raise InvalidInput(
+            "The model's outputs are not finite on these inputs.", "Check the weights and the scale of x."
+        )
+    return value
+
+
+def jacobian_blocks(
+    network: FrozenNetwork, x: Tensor, width: int
+) -> Iterator[Float[Tensor, "block outputs parameters"]]:
+    """Jacobians of the `width` outputs in the random parameters, block of inputs by block, in the order of `x`."""
+
+    def single(random: dict[str, Tensor], point: Tensor) -> Tensor:
+        call = torch.func.functional_call(network.module, random | network.fixed, (point.unsqueeze(0),))
+        return call.squeeze(0)
+
+    rows = max(1, BLOCK_ENTRIES // (width * network.size))
+    per_input = torch.func.vmap(torch.func.jacrev(single), in_dims=(None, 0))
+    for block in x.split(rows):
+        try:
+            parts = per_input(network.random, block)
+        except RuntimeError as error:
+            raise InvalidInput(
+                f"The model has no per-input Jacobian under torch.func: {error}",
+                "Its forward pass must be differentiable, free of randomness, and free of data-dependent branches.",
+            ) from error
+        yield torch.cat([parts[name].reshape(len(block), width, -1) for name in network.random], dim=2)

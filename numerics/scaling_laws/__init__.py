@@ -1,0 +1,1 @@
+"""Exact laws of predictive uncertainty as the number of examples grows."""

@@ -1,0 +1,119 @@
+"""What was measured: one Parquet file per Spec, written atomically, keyed by content, never overwritten by edited code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..theory.errors import StorageError
+
+Rows = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run, identified by content. `code` digests the sources it runs, so edited code never reuses old rows."""
+
+    key: str
+    check: str
+    setting: str
+    block: str
+    seed: int
+    dtype: str
+    device: str
+    code: str
+
+    @property
+    def identity(self) -> str:
+        from .digests import content_digest
+
+        return content_digest(self)
+
+    def path(self, folder: Path) -> Path:
+        return folder / "rows" / self.key / f"{self.identity}.parquet"
+
+
+def prepare(folder: Path) -> None:
+    """Create the output folder and prove that it can be written to, before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"writable")
+    except OSError as error:
+        raise StorageError(
+            f"The output folder {folder} cannot be written to ({error.strerror or error}).", "Choose another with --out."
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside `path` and rename: a reader sees the old file or the new one, never half of one."""
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}).",
+            "Free some space or choose another folder with --out; everything stored so far is intact and will be reused.",
+        ) from error
+
+
+def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any]) -> None:
+    """Store columns of equal length (each one- or two-dimensional) with their provenance in the file's metadata."""
+    columns = {name: np.asarray(value) for name, value in rows.items()}
+    lengths = {len(value) for value in columns.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"{spec.key}, {spec.check}: the columns have lengths {sorted(lengths)}; they must be equal")
+    table = pa.table({name: pa.array(value.tolist() if value.ndim > 1 else value) for name, value in columns.items()})
+    table = table.replace_schema_metadata({b"nonvacuous": json.dumps(provenance).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomically(spec.path(folder), sink.getvalue().to_pybytes())
+
+
+def read_rows(folder: Path, spec: Spec) -> Rows | None:
+    """The stored columns, or None when they are absent or unreadable (then they are measured again)."""
+    path = spec.path(folder)
+    try:
+        table = pq.read_table(path)
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    except OSError as error:
+        raise StorageError(f"{path} could not be read ({error.strerror or error}).", "Check the folder's permissions.") from error
+    return {
+        name: np.asarray(column.to_pylist()) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
+        for name, column in ((name, table[name].combine_chunks()) for name in table.column_names)
+    }
+
+
+def read_provenance(folder: Path, spec: Spec) -> dict[str, Any]:
+    """Who measured the rows: version, git state, device, libraries, seconds, peak memory."""
+    return dict(json.loads(pq.read_schema(spec.path(folder)).metadata[b"nonvacuous"]))
+
+
+def has_rows(folder: Path, spec: Spec) -> bool:
+    """Whether readable rows are stored: a truncated file does not count."""
+    try:
+        pq.read_metadata(spec.path(folder))
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return False
+    except OSError:
+        return False
+    return True

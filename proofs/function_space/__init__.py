@@ -1,0 +1,5 @@
+"""Function-space methods."""
+
+from . import laplace
+
+FUNCTION_SPACE = (laplace.RESULT,)

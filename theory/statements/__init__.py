@@ -1,0 +1,1 @@
+"""Every statement of the package, area by area. Definitions and algorithms are here too: `show` finds them."""

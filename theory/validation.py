@@ -1,0 +1,79 @@
+"""Checks of user input that are shared by every public function: each raises `InvalidInput` with advice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput
+
+
+def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
+    """`value` as a float64 array without NaN; a wrong number of dimensions is an error."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers.") from error
+    if np.isnan(array).any():
+        raise InvalidInput(f"{name} contains NaN.", "Find where the NaN comes from; no number can be certified from it.")
+    if ndim is not None and array.ndim != ndim:
+        raise InvalidInput(f"{name} has shape {array.shape}; {ndim} dimension(s) are expected.")
+    return array
+
+
+def unit_interval(name: str, value: Any) -> NDArray[np.float64]:
+    """`value` as a float64 array in [0, 1]."""
+    array = float_array(name, value)
+    if array.size and (array.min() < 0 or array.max() > 1):
+        raise InvalidInput(
+            f"{name} lies outside [0, 1] (from {array.min():g} to {array.max():g}).",
+            "Rescale a loss in [a, b] to (loss - a) / (b - a) first, and map the bound back.",
+        )
+    return array
+
+
+def non_negative(name: str, value: Any) -> NDArray[np.float64]:
+    """`value` as a float64 array with entries in [0, inf]."""
+    array = float_array(name, value)
+    if array.size and array.min() < 0:
+        raise InvalidInput(f"{name} is negative ({array.min():g}).", "It must be zero or larger (infinity is allowed).")
+    return array
+
+
+def finite(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
+    """`value` as a float64 array without NaN or infinity."""
+    array = float_array(name, value, ndim=ndim)
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"{name} contains an infinity.", "Pass finite numbers.")
+    return array
+
+
+def sample_size(name: str, value: Any) -> int:
+    """`value` as an integer of at least 1."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is not a number ({value!r}).", "Pass the number of examples.") from error
+    if not math.isfinite(number) or number != int(number) or number < 1:
+        raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number of at least 1.")
+    return int(number)
+
+
+def log_inverse_delta(delta: Any = None, log_inv_delta: Any = None, *, name: str = "delta") -> float:
+    """ln(1/delta) from exactly one of the two ways to state a confidence level; `log_inv_delta` may be as large as 1e300."""
+    if (delta is None) == (log_inv_delta is None):
+        raise InvalidInput(f"Give exactly one of {name} and log_inv_{name}.", f"For example {name}=0.05.")
+    if delta is not None:
+        value = float(finite(name, delta, ndim=0))
+        if not 0 < value < 1:
+            raise InvalidInput(
+                f"{name} is {value:g}.", f"It must lie strictly between 0 and 1; for very small ones pass log_inv_{name}."
+            )
+        return -math.log(value)
+    value = float(finite(f"log_inv_{name}", log_inv_delta, ndim=0))
+    if value <= 0:
+        raise InvalidInput(f"log_inv_{name} is {value:g}.", f"It is ln(1/{name}) and must be positive.")
+    return value
