@@ -13,3 +13,37 @@ except PackageNotFoundError:  # a checkout on sys.path that was never installed
 _root = Path(__file__).resolve().parent.parent
 if (_root / "pyproject.toml").is_file() and (_root / "theory" / "__init__.py").is_file():
     __path__.append(str(_root))
+
+# Public names are resolved on first use: `nonvacuous list` must not import torch, and `import nonvacuous` stays fast.
+PUBLIC_NAMES = {
+    "bounds": ("nonvacuous.bounds", None),
+    "certify": ("nonvacuous.numerics.certify", "certify"),
+    "verify": ("nonvacuous.api", "verify"),
+    "cite": ("nonvacuous.api", "cite"),
+    "methods": ("nonvacuous.numerics.methods", None),
+    "kernels": ("nonvacuous.numerics.kernels", None),
+    "catalogue": ("nonvacuous.proofs.catalogue", "CATALOGUE"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in PUBLIC_NAMES:
+        raise AttributeError(f"module 'nonvacuous' has no attribute {name!r}; public names: {', '.join(PUBLIC_NAMES)}")
+    from importlib import import_module
+
+    module, attribute = PUBLIC_NAMES[name]
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "safetensors"):
+            raise
+        from nonvacuous.theory.errors import MissingExtra
+
+        raise MissingExtra(
+            f"nonvacuous.{name} needs {error.name}, which is not installed.", "Install CPU torch first, then 'nonvacuous[torch]'."
+        ) from error
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC_NAMES])

@@ -66,13 +66,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}).",
             "Free some space or choose another folder with --out; everything stored so far is intact and will be reused.",
         ) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The command line. Progress goes to standard error, answers to standard output."""

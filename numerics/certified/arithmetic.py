@@ -34,8 +34,13 @@ class Arithmetic:
     split: Callable[..., tuple[Any, ...]]
 
 
+# As in NumPy, the logarithm of zero is -inf and no error: `where` meets it in branches that it discards.
 def _log_scalar(x: float) -> float:
     return math.log(x) if x > 0 else -math.inf
+
+
+def _log1p_scalar(x: float) -> float:
+    return math.log1p(x) if x > -1 else -math.inf
 
 
 def _where_scalar(condition: bool, yes: float, no: float) -> float:
@@ -81,7 +86,7 @@ SCALAR = Arithmetic(
     exp=math.exp,
     expm1=math.expm1,
     log=_log_scalar,
-    log1p=math.log1p,
+    log1p=_log1p_scalar,
     sqrt=math.sqrt,
     minimum=min,
     maximum=max,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .excess import LARGEST, near_term
-from .probability_pair import probability_pair
+from .probability_pair import broadcast, probability_pair
 
 
 def binary_kl(
@@ -28,7 +28,7 @@ def binary_kl(
     """
     x, xc = probability_pair("q", q, q_complement)
     y, yc = probability_pair("p", p, p_complement)
-    x, xc, y, yc = np.broadcast_arrays(x, xc, y, yc)
+    x, xc, y, yc = broadcast(q=x, q_complement=xc, p=y, p_complement=yc)
     # The smaller members of the pairs carry the digits of the difference; across 1/2 both distances to it are exact.
     low_x, low_y = x < 0.5, y < 0.5
     across = np.where(low_x, (0.5 - x) + (0.5 - yc), (xc - 0.5) + (y - 0.5))

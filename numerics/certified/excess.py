@@ -28,8 +28,11 @@ def near_term(weight: Any, gap: Any, terms: int = FULL) -> Any:
     z = r * r
     tail = z * _SERIES[terms - 1] + _SERIES[terms - 2]
     for coefficient in _SERIES[terms - 3 :: -1]:
-        tail = tail * z + coefficient
-    return r * (gap - 2 * weight * z * tail)
+        tail *= z  # in place on arrays
+        tail += coefficient
+    tail *= z
+    tail *= weight
+    return r * (gap - 2 * tail)
 
 
 def far_term(ops: Arithmetic, weight: Any, gap: Any) -> Any:

@@ -20,6 +20,7 @@ from ...theory.errors import InvalidInput
 from ...theory.validation import finite, non_negative
 from .arithmetic import ARRAY
 from .excess import excess_term
+from .probability_pair import broadcast
 
 _NEWTON_STEPS = 4
 _SATURATED = 30.0  # beyond it 1 - x = exp(-1-s) to float64 accuracy
@@ -28,14 +29,14 @@ _QUADRATIC = 2.0**-960  # below it h(-x) = x^2/2 to float64 accuracy, and h itse
 
 def cgf_exponential(lam: ArrayLike, mean: ArrayLike = 1.0) -> NDArray[np.float64]:
     """J(lam) = b lam - ln(1 + b lam) for lam in [0, inf], elementwise with broadcasting."""
-    tilt = np.asarray(_mean(mean) * non_negative("lam", lam))
+    b, multiplier = broadcast(mean=_mean(mean), lam=non_negative("lam", lam))
     with np.errstate(all="ignore"):
-        return excess_term(ARRAY, 1.0, tilt)  # type: ignore[no-any-return]
+        return excess_term(ARRAY, 1.0, np.asarray(b * multiplier))
 
 
 def rate_exponential(a: ArrayLike, mean: ArrayLike = 1.0) -> NDArray[np.float64]:
     """I(a), elementwise: 0 for a <= 0 (the best lam is 0), inf for a >= b (the loss would have to be <= 0)."""
-    b, a = np.broadcast_arrays(_mean(mean), finite("a", a))
+    b, a = broadcast(mean=_mean(mean), a=finite("a", a))
     inside = (a > 0) & (a < b)
     # b - a is exact where a > b/2, so 1 - a/b keeps its digits near the end point.
     remainder = np.where(inside, (b - a) / b, 1.0)
@@ -47,14 +48,14 @@ def rate_exponential(a: ArrayLike, mean: ArrayLike = 1.0) -> NDArray[np.float64]
 
 def inverse_rate_exponential(s: ArrayLike, mean: ArrayLike = 1.0) -> NDArray[np.float64]:
     """I^-1(s) = inf over lam > 0 of (J(lam) + s)/lam for s in [0, inf], elementwise; between 0 and the mean b."""
-    b, s = np.broadcast_arrays(_mean(mean), non_negative("s", s))
+    b, s = broadcast(mean=_mean(mean), s=non_negative("s", s))
     limit = -np.expm1(-1.0 - s)
     w = np.sqrt(2.0 * np.minimum(s, _SATURATED))
     x = np.minimum(w - w**2 / 3 + w**3 / 36 + w**4 / 270, limit)
     start = x
     for _ in range(_NEWTON_STEPS):
         x = x - _newton_step(x, s)
-    return (b * np.where(s > _SATURATED, limit, np.where(s < _QUADRATIC, start, x)))[()]  # type: ignore[no-any-return]
+    return (b * np.where(s > _SATURATED, limit, np.where(s < _QUADRATIC, start, x)))[()]
 
 
 def _newton_step(x: Any, s: Any) -> Any:

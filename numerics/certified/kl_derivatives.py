@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...theory.validation import non_negative
 from .kl_inverse import kl_upper_parts
-from .probability_pair import probability_pair
+from .probability_pair import broadcast, probability_pair
 
 
 class KlUpperDerivatives(NamedTuple):
@@ -30,7 +30,7 @@ def kl_upper_derivatives(q: ArrayLike, c: ArrayLike, *, q_complement: ArrayLike 
     q = 1 or c = inf: dc = 0 and dq = 0.
     """
     x, y = probability_pair("q", q, q_complement)
-    x, y, divergence = np.broadcast_arrays(x, y, non_negative("c", c))
+    x, y, divergence = broadcast(q=x, q_complement=y, c=non_negative("c", c))
     parts = kl_upper_parts(x, divergence, q_complement=y)
     with np.errstate(all="ignore"):
         slope = parts.p * (parts.complement / parts.gap)

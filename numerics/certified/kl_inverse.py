@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...theory.errors import InvalidInput
 from ...theory.validation import non_negative
 from .arithmetic import ARRAY, SCALAR, ULP, Arithmetic, add_down, add_up
 from .kl_newton import enclose_upper, log_complement_down, log_p_up
-from .probability_pair import probability_pair
+from .probability_pair import broadcast, probability_pair
 
 # Elements worked on at once: some twenty temporaries of this size stay in a core's own cache.
 _BLOCK = 8192
@@ -63,16 +62,16 @@ def kl_lower_parts(q: ArrayLike, c: ArrayLike, *, q_complement: ArrayLike | None
     return KlInverseParts(*_map(_lower_parts, q, c, q_complement))
 
 
-def _map(kernel: Callable[..., tuple[Any, ...]], q: ArrayLike, c: ArrayLike, q_complement: ArrayLike | None) -> list[Any]:
+_Kernel = Callable[..., tuple[Any, ...]]
+
+
+def _map(kernel: _Kernel, q: ArrayLike, c: ArrayLike, q_complement: ArrayLike | None) -> list[Any]:
     """`kernel(ops, q, 1-q, c)` over the broadcast arguments, block by block."""
     x, y = probability_pair("q", q, q_complement)
     divergence = non_negative("c", c)
     if x.ndim == 0 and divergence.ndim == 0:
         return [np.float64(part) for part in kernel(SCALAR, float(x), float(y), float(divergence))]
-    try:
-        operands = np.broadcast_arrays(x, y, divergence)
-    except ValueError as error:
-        raise InvalidInput(f"Shapes {x.shape} and {divergence.shape} do not broadcast.", "Match q and c.") from error
+    operands = broadcast(q=x, q_complement=y, c=divergence)
     flat = [operand.reshape(-1) for operand in operands]
     # An empty block still says how many outputs there are.
     blocks = range(0, max(flat[0].size, 1), _BLOCK)
@@ -87,21 +86,17 @@ def _map(kernel: Callable[..., tuple[Any, ...]], q: ArrayLike, c: ArrayLike, q_c
 
 
 def _upper_p(ops: Arithmetic, q: Any, qc: Any, c: Any) -> tuple[Any, ...]:
-    return ops.split(
-        _is_edge(q, qc, c),
-        lambda *pair_and_c: _edge(ops, *pair_and_c)[:1],
-        lambda *pair_and_c: enclose_upper(ops, *pair_and_c)[:1],
-        q, qc, c,
-    )  # fmt: skip
+    return _pick(slice(0, 1), ops, q, qc, c)
 
 
 def _lower_p(ops: Arithmetic, q: Any, qc: Any, c: Any) -> tuple[Any, ...]:
-    return ops.split(
-        _is_edge(q, qc, c),
-        lambda *pair_and_c: _edge(ops, *pair_and_c)[1:2],
-        lambda *pair_and_c: enclose_upper(ops, *pair_and_c)[1:2],
-        qc, q, c,
-    )  # fmt: skip
+    return _pick(slice(1, 2), ops, qc, q, c)
+
+
+def _pick(fields: slice, ops: Arithmetic, q: Any, qc: Any, c: Any) -> tuple[Any, ...]:
+    """Some of p, 1-p, gap of the upper inverse, without the logarithms."""
+    edge, interior = (lambda *x: _edge(ops, *x)[fields]), (lambda *x: enclose_upper(ops, *x)[fields])
+    return ops.split(_is_edge(q, qc, c), edge, interior, q, qc, c)
 
 
 def _upper_parts(ops: Arithmetic, q: Any, qc: Any, c: Any) -> tuple[Any, ...]:

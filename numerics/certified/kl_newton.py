@@ -65,7 +65,7 @@ def enclose_upper(ops: Arithmetic, q: Any, qc: Any, c: Any) -> Enclosure:
     saturated = divergence > _SATURATED * y
     divergence = ops.minimum(divergence, _SATURATED * y)
     d = divergence / y
-    start = 0.5 * (d + ops.sqrt(d * (d + 8 * q)))
+    start = 0.5 * (d + ops.sqrt(d) * ops.sqrt(d + 8 * q))  # one root would underflow
     scaled_gap, scaled_complement = ops.split(
         start <= _SWITCH, partial(_solve_gap, ops), partial(_solve_v, ops), q, y, divergence, start
     )

@@ -13,6 +13,15 @@ from ...theory.validation import unit_interval
 _ROUNDING = 2.0**-50
 
 
+def broadcast(**operands: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """The named arrays in their common shape; InvalidInput where there is none."""
+    try:
+        return np.broadcast_arrays(*operands.values())
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in operands.items())
+        raise InvalidInput(f"Shapes do not broadcast: {shapes}.", "Pass equal shapes, or scalars.") from error
+
+
 def probability_pair(name: str, value: Any, complement: Any = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(q, 1-q) with the smaller of the two exact and the larger correctly rounded.
 
@@ -22,8 +31,7 @@ def probability_pair(name: str, value: Any, complement: Any = None) -> tuple[NDA
     q = unit_interval(name, value)
     if complement is None:
         return q, 1.0 - q
-    qc = unit_interval(f"{name}_complement", complement)
-    q, qc = np.broadcast_arrays(q, qc)
+    q, qc = broadcast(**{name: q, f"{name}_complement": unit_interval(f"{name}_complement", complement)})
     if np.any(np.abs((q - 1.0) + qc) > _ROUNDING):
         raise InvalidInput(
             f"{name} and {name}_complement do not add up to 1.",

@@ -110,6 +110,29 @@ def ensemble_covariance(nngp: GramBlocks, ntk: GramBlocks, *, time_sum_loss: flo
     return residual @ residual.T
 
 
+def rnd_error_covariance(nngp: GramBlocks, ntk: GramBlocks, *, time_sum_loss: float = math.inf) -> Matrix:
+    """Covariance (S,S) of u - g when a predictor u is trained on a frozen network g of its own architecture: 2 M_t K
+    M_t^T.
+
+    Half its diagonal is the ensemble variance. Source: Zanger et al. 2026, with the factor 2 that their corollary
+    lacks.
+    """
+    return 2 * ensemble_covariance(nngp, ntk, time_sum_loss=time_sum_loss)
+
+
+def rnd_variance(predictor: Any, target: Any) -> Matrix:
+    """The ensemble variance that distillation estimates: the mean over heads of (u - g)^2, halved; (..., heads) to
+    (...).
+
+    The mean square itself is twice a variance. Its relative standard error is sqrt(2/heads) in the limit of infinite
+    width.
+    """
+    u, g = finite("predictor", predictor), finite("target", target)
+    if u.shape != g.shape or u.ndim < 1 or not u.shape[-1]:
+        raise InvalidInput(f"predictor and target have shapes {u.shape} and {g.shape}.", "Pass (..., heads) twice.")
+    return ((u - g) ** 2).mean(axis=-1) / 2
+
+
 def ensemble_mean(ntk: GramBlocks, labels: Any, *, time_sum_loss: float = math.inf) -> Matrix:
     """Mean over members of the trained output at the test points, G_t y, for labels y of shape (N,) or (N, outputs)."""
     y = finite("labels", labels)

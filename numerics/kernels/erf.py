@@ -52,6 +52,6 @@ def erf_dual(state: PairState) -> DualState:
         2 / np.pi * alpha,
         2 / np.pi * beta,
         4 / np.pi * h,
-        (squared_distance - norm_difference**2) / 2,
+        np.where(p == 0, 0.0, (squared_distance - norm_difference**2) / 2),
         4 / (np.pi * discriminant),
     )

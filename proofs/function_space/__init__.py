@@ -1,4 +1,4 @@
-"""Function-space methods."""
+"""Function-space methods, in teaching order."""
 
 from . import laplace
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from ...theory.derivation import Algebra, Axiom
 from ...theory.errors import InvalidInput
 from ...theory.statements.function_space import LLA_FUNCTION
 from ...theory.validation import finite
-from ..result import ByBudget, Check, Control, Result, Run
+from ..result import ByBudget, Check, Control, Result
+from .trained_network import CLASSES, PLAN, REGRESSION, TrainingData, train_and_invert
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -39,7 +40,7 @@ class LaplaceSetting:
         if not train.size or finite("outputs", self.outputs, ndim=2).shape != train.shape[:2] or test.shape[1:] != train.shape[1:]:
             raise InvalidInput("The Jacobians and outputs do not fit.", "Shapes: (N, C, P), (N, C) and (M, C, P), none of them empty.")
         for name, value in (("prior_precision", self.prior_precision), ("noise_variance", self.noise_variance)):
-            if value is not None and not 0 < float(finite(name, value, ndim=0)):
+            if value is not None and float(finite(name, value, ndim=0)) <= 0:
                 raise InvalidInput(f"{name} is {value!r}.", "It must be a finite number larger than 0.")
 
 
@@ -86,18 +87,18 @@ def softmax_curvature() -> list[tuple[Any, Any]]:
     total = sum(sp.exp(value) for value in f)
     p = [sp.exp(value) / total for value in f]
     loss = sp.log(total) - f[0]
-    return [(sp.diff(loss, f[i], f[j]), p[i] * (i == j) - p[i] * p[j]) for i in range(3) for j in range(i, 3)]
+    return [(sp.diff(loss, f[i], f[j]), p[i] * int(i == j) - p[i] * p[j]) for i in range(3) for j in range(i, 3)]
 
 
 def softmax_factor() -> list[tuple[Any, Any]]:
     import sympy as sp
 
-    r = sp.symbols("r1:4", positive=True)
+    r = sp.symbols("r1:3", positive=True)
     r = sp.Matrix([*r, sp.sqrt(1 - sum(value**2 for value in r))])
     p = r.applyfunc(lambda value: value**2)
     factor = sp.diag(*r) - p * r.T
     left, right = factor * factor.T, sp.diag(*p) - p * p.T
-    return [(left[i, j], right[i, j]) for i in range(4) for j in range(i, 4)]
+    return [(left[i, j], right[i, j]) for i in range(3) for j in range(i, 3)]
 
 
 def generic_matrices() -> list[tuple[Any, Any]]:
@@ -122,9 +123,9 @@ DERIVATION = (
     Algebra("if R has an inverse, R^-1 R = R^T R^-T = I leaves (Lam^-1 + K) R G R^T = R^-T R^T = I", invertible_curvature),
     Algebra("the Hessian of -ln softmax is diag(p) - p p^T, for three classes", softmax_curvature),
     Algebra(
-        "R R^T = diag(p) - p p^T for R = diag(sqrt p) - p sqrt(p)^T, for four classes",
+        "R R^T = diag(p) - p p^T for R = diag(sqrt p) - p sqrt(p)^T, for three classes",
         softmax_factor,
-        (("r1", 0, 0.5), ("r2", 0, 0.5), ("r3", 0, 0.5)),
+        (("r1", 0, 0.5), ("r2", 0, 0.5)),
     ),
     Algebra("the whole identity, entry by entry on generic matrices with two parameters and two data", generic_matrices),
 )
@@ -238,63 +239,6 @@ def _noise_off(s: LaplaceSetting) -> NDArray[np.float64]:
 # --- checks: a trained network ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """What the experiment trains on: real targets, or class labels where `noise_variance` is None."""
-
-    x: NDArray[np.float64]
-    y: NDArray[Any]
-    test_x: NDArray[np.float64]
-    prior_precision: float
-    noise_variance: float | None
-
-
-def train_and_invert(data: TrainingData, run: Run) -> Mapping[str, Any]:
-    """Train a tanh network, then invert its dense precision; Jacobians and loss Hessians come from torch's autograd."""
-    import torch
-    from torch import nn
-
-    width = int(data.y.max()) + 1 if data.noise_variance is None else data.y.shape[1]
-    layers = nn.Linear(data.x.shape[1], run.block["hidden"]), nn.Tanh(), nn.Linear(run.block["hidden"], width)
-    net = nn.Sequential(*layers).to(run.device, torch.float64)
-    weights, stream = list(net.parameters()), torch.Generator().manual_seed(run.seed)
-    with torch.no_grad():
-        for value in weights:
-            value.copy_(torch.randn(value.shape, generator=stream, dtype=torch.float64) / value.shape[-1] ** 0.5)
-    x, y, test_x = (torch.from_numpy(value).to(run.device) for value in (data.x, data.y, data.test_x))
-
-    def loss(f: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if data.noise_variance is None:
-            return nn.functional.cross_entropy(f, target, reduction="sum")
-        return ((f - target) ** 2).sum() / (2 * data.noise_variance)
-
-    optimiser = torch.optim.Adam(weights, lr=0.03)
-    for _ in range(run.block["steps"]):
-        optimiser.zero_grad()
-        decay = torch.stack([(value**2).sum() for value in weights]).sum()
-        (loss(net(x), y) + data.prior_precision / 2 * decay).backward()
-        optimiser.step()
-
-    def jacobian(points: torch.Tensor) -> NDArray[np.float64]:
-        entries = [torch.autograd.grad(f, weights, retain_graph=True) for row in net(points) for f in row]
-        return np.stack([np.concatenate([part.cpu().numpy().ravel() for part in entry]) for entry in entries])
-
-    outputs, train, test = net(x).detach(), jacobian(x), jacobian(test_x)
-    precision = data.prior_precision * np.eye(train.shape[1])
-    for n, (f, target) in enumerate(zip(outputs, y, strict=True)):
-        hessian = torch.autograd.functional.hessian(lambda value, t=target: loss(value[None], t[None]), f).cpu().numpy()
-        block = train[n * width : (n + 1) * width]
-        precision += block.T @ hessian @ block
-    found = {
-        "jacobian": train,
-        "test_jacobian": test,
-        "outputs": outputs.cpu().numpy(),
-        "covariance": test @ np.linalg.inv(precision) @ test.T,
-        "condition": np.linalg.cond(precision),
-    }
-    return {name: np.reshape(value, (1, -1)) for name, value in found.items()}
-
-
 Route = Callable[[LaplaceSetting], LaplacePrediction]
 
 
@@ -320,16 +264,6 @@ def compare(data: TrainingData, prediction: Route, rows: Rows) -> Comparison:
     return Comparison(observed, found.covariance.reshape(observed.shape), bound, np.outer(spread, spread))
 
 
-def _points(count: int, radius: float) -> NDArray[np.float64]:
-    """A fixed, irregular design in the square of half-width `radius`."""
-    n = np.arange(1, count + 1)
-    return radius * (2 * np.stack([n * 0.6180339887498949 % 1, n * 0.7548776662466927 % 1], axis=1) - 1)
-
-
-_X, _TEST_X = _points(12, 1.5), _points(4, 2.0)
-REGRESSION = TrainingData(_X, np.stack([np.sin(2 * _X[:, 0]), _X[:, 0] * _X[:, 1]], axis=1), _TEST_X, 0.5, 0.05)
-CLASSES = TrainingData(_X, (_X[:, 0] > 0).astype(np.int64) + (_X[:, 1] > 0.3), _TEST_X, 0.5, None)
-PLAN = ByBudget(quick=({"hidden": 5, "steps": 200},), full=({"hidden": 40, "steps": 2000},))
 WRONG_ROUTES = (
     Control("K^-1 in place of (Lam^-1 + K)^-1", _other_route(lambda s: covariance(s, identity=0.0))),
     Control("2 d in place of d", _other_route(lambda s: covariance(replace(s, prior_precision=2 * s.prior_precision)))),

@@ -1,7 +1,5 @@
-"""Results about the implicit bias of gradient descent, in teaching order."""
+"""Implicit bias of gradient descent, in teaching order."""
 
-from __future__ import annotations
+from . import least_squares, regression_w2
 
-from . import least_squares
-
-IMPLICIT_BIAS = (least_squares.RESULT,)
+IMPLICIT_BIAS = (least_squares.RESULT, regression_w2.RESULT)

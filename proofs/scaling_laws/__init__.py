@@ -1,6 +1,4 @@
-"""Results about how predictive uncertainty scales with the number of examples."""
-
-from __future__ import annotations
+"""How predictive uncertainty scales with the number of examples, in teaching order."""
 
 from . import gaussian_design
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from nonvacuous.numerics.implicit_bias.least_squares import (
     contraction_factor,
     convergence_bound,

@@ -55,5 +55,6 @@ def refine(evaluate: Callable[[], arb], digits: int) -> arb:
             return ball
         bits *= 2
     raise NumericalFailure(
-        f"No enclosure with {digits} digits was found at {bits // 2} bits.", "The input is too extreme for ball arithmetic."
+        f"No enclosure with {digits} digits was found at {bits // 2} bits.",
+        "The input is too extreme for ball arithmetic.",
     )

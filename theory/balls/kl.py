@@ -107,7 +107,9 @@ def _upper(q: Fraction, qc: Fraction, c: Exact, digits: int) -> KlInverseBall:
         if result is not None and all(is_narrow(ball, wanted) for ball in vars(result).values()):
             return result
         bits *= 2
-    raise NumericalFailure(f"kl inverse: no enclosure with {digits} digits.", "The input is too extreme for ball arithmetic.")
+    raise NumericalFailure(
+        f"kl inverse: no enclosure with {digits} digits.", "The input is too extreme for ball arithmetic."
+    )
 
 
 def _attempt(q: Fraction, qc: Fraction, divergence: Fraction) -> KlInverseBall | None:

@@ -14,7 +14,9 @@ def _enough_samples(setting: Any) -> bool:
 GAUSSIAN_DESIGN = Assumption(
     "Gaussian design", "The N inputs and the test input are independent draws from N(0, Sigma), Sigma of full rank p."
 )
-FLAT_PRIOR = Assumption("flat prior", "The prior over the weights is flat, so the posterior covariance is s^2 (X^T X)^{-1}.")
+FLAT_PRIOR = Assumption(
+    "flat prior", "The prior over the weights is flat, so the posterior covariance is s^2 (X^T X)^{-1}."
+)
 KNOWN_NOISE = Assumption("known noise", "The labels are x^T w plus N(0, s^2) with s^2 known.")
 ENOUGH_SAMPLES = Assumption(
     "N > p + 1", "More samples than features plus one; the epistemic uncertainty needs only N >= p.", _enough_samples

@@ -1,0 +1,97 @@
+"""`nv.verify` and `nv.cite`: the catalogue from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidInput, NonvacuousError
+from .numerics.verdict import Ruling, worst
+from .proofs.result import Budget, Result
+from .proofs.verification import Failed, Judged, Postponed
+from .proofs.verification import verify as events
+from .shipped import DEFAULT_OUT
+from .theory.bibliography import find
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a verification found. `ruling` is the worst of its results; `results` holds one record per result, as stored."""
+
+    results: tuple[dict[str, Any], ...]
+    out: Path
+
+    @property
+    def ruling(self) -> Ruling:
+        return worst([record["verdict"] for record in self.results])
+
+    @property
+    def controls_refuted(self) -> bool:
+        return all(record["controls_refuted"] for record in self.results)
+
+    def __str__(self) -> str:
+        lines = []
+        for record in self.results:
+            lines.append(f"{record['key']}: {record['verdict']}, {record['derivation']['status']}")
+            for check in record["checks"]:
+                caught = sum(control["verdict"] == "refuted" for control in check["controls"])
+                lines.append(f"  {check['verdict']}: {check['name']} ({caught} of {len(check['controls'])} controls refuted)")
+                lines.append(f"    {check['detail']}; {check['power']}")
+        return "\n".join(lines)
+
+
+def pick_device(device: str) -> str:
+    """"auto" is the first CUDA device where torch sees one, else the CPU; anything else must exist."""
+    if device == "cpu":
+        return device
+    try:
+        import torch
+
+        available = torch.cuda.is_available()
+    except ImportError:
+        available = False
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if device.partition(":")[0] != "cuda" or not available:
+        raise InvalidInput(f"There is no device {device!r} here.", "Use cpu, cuda (with a CUDA build of torch and a GPU) or auto.")
+    return device
+
+
+def verify(
+    *names: str,
+    catalogue: Sequence[Result] | None = None,
+    budget: Budget = "quick",
+    device: str = "auto",
+    seed: int = 0,
+    out: str | Path = DEFAULT_OUT,
+    jobs: int = 1,
+) -> Verdict:
+    """Verify results by key or area (everything without names). Rows are stored in `out` and reused while the code is unchanged.
+
+    Raises `UnknownKey`, `StorageError`, or `NonvacuousError` with the first failure.
+    """
+    if catalogue is None:
+        from .proofs.catalogue import CATALOGUE as catalogue  # noqa: N811
+    found: dict[str, dict[str, Any]] = {}
+    for event in events(catalogue, names=names, out=Path(out), budget=budget, device=pick_device(device), seed=seed, jobs=jobs):
+        if isinstance(event, Failed):
+            error = NonvacuousError(f"{event.key}: {event.problem}", event.trace)
+            error.exit_code = event.exit_code
+            raise error
+        if isinstance(event, Judged):
+            found[event.key] = dict(event.verdict)
+        assert not isinstance(event, Postponed)
+    return Verdict(tuple(found[result.key] for result in catalogue if result.key in found), Path(out))
+
+
+def cite(*keys: str) -> str:
+    """BibTeX of the references behind results (keys like "pb.kl") or of references themselves."""
+    from .shipped import entries
+
+    sources = {entry["key"]: [source["reference"] for source in entry["sources"]] for entry in entries()}
+    wanted: dict[str, None] = {}
+    for key in keys:
+        wanted |= dict.fromkeys(sources.get(key, [key]))
+    return "\n\n".join(find(key).bibtex() for key in wanted)

@@ -1,0 +1,62 @@
+"""Entry point: one Typer app, and the mapping from what happened to an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+from typer.exceptions import TyperException
+
+from ..theory.errors import NonvacuousError
+from . import catalogue, certificates, scaffold, verification
+
+EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 3, 4, 130
+
+app = typer.Typer(
+    name="nonvacuous",
+    help="Theorems about PAC-Bayes, large deviations, implicit bias and infinite width: read, compute, verify, certify.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (catalogue, certificates, verification, scaffold):
+    module.register(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0 supported, 1 refuted, 2 inconclusive, 3 usage or input, 4 internal, 130 interrupted."""
+    try:
+        result = app(arguments, standalone_mode=False, prog_name="nonvacuous")
+        return result if isinstance(result, int) else 0
+    except NonvacuousError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except TyperException as error:
+        # click's own usage errors exit with 2, which means "inconclusive" here
+        message = getattr(error, "format_message", lambda: str(error))()
+        print(f"error: {message} See 'nonvacuous --help'.", file=sys.stderr)
+        return EXIT_USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted: what was measured is stored; the same command goes on from there", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output left (`nonvacuous list | head`): that is not our error
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        print("internal error: please report it with the lines above", file=sys.stderr)
+        return EXIT_INTERNAL
+
+
+def main() -> None:
+    """The console script."""
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Printing: JSON without NaN, and tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from ..settings import to_json
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    json.dump(to_json(value), sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def table(columns: list[str], rows: list[list[str]], title: str | None = None) -> None:
+    """A table that a person can read; colours only on a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    Console().print(grid)
+
+
+STYLES = {"supported": "green", "refuted": "bold red", "inconclusive": "yellow", "stale": "yellow", "not run": "dim"}

@@ -1,0 +1,60 @@
+"""From a figure function to an SVG inside the page: the same bytes for the same input, in the page's fonts and colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import figures
+from .markup import Html, el
+
+# the figures' own colours become the page's, which know about dark backgrounds
+VARIABLES = {
+    figures.INK: "var(--ink)",
+    figures.QUIET: "var(--quiet)",
+    figures.ALLOWED: "var(--good)",
+    figures.DATA: "var(--accent)",
+    figures.WRONG: "var(--bad)",
+    figures.BAND: "var(--warn)",
+    "#000000": "var(--ink)",
+}
+SETTINGS = {
+    "svg.hashsalt": "nonvacuous",
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans"],
+    "axes.edgecolor": figures.QUIET,
+    "axes.labelcolor": figures.INK,
+    "axes.labelsize": 9.5,
+    "axes.linewidth": 0.8,
+}
+
+
+def svg(draw: Callable[[Any, Axes], None], data: Any, *, name: str, label: str, width: float = 5.6, height: float = 2.9) -> Html:
+    """Draw `data` and return inline SVG. `name` makes ids unique within the page, `label` is read out by screen readers."""
+    stream = io.StringIO()
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(data, figure.add_subplot())
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    return el("figure", _adapt(stream.getvalue(), name), cls="plot", role="img", aria_label=label)
+
+
+def _adapt(source: str, name: str) -> Html:
+    source = source[source.index("<svg") :]
+    source = re.sub(r"\s*<metadata>.*?</metadata>", "", source, flags=re.DOTALL)
+    source = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", source, count=1, flags=re.DOTALL)
+    source = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', source, count=1)
+    source = re.sub(r"<!--.*?-->\s*", "", source, flags=re.DOTALL)
+    source = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", source)
+    source = re.sub(r'\bid="', f'id="{name}-', source)
+    source = re.sub(r"url\(#", f"url(#{name}-", source)
+    source = re.sub(r'xlink:href="#', f'href="#{name}-', source)
+    for colour, variable in VARIABLES.items():
+        source = source.replace(colour, variable)
+    return Html(re.sub(r"\n\s*", "\n", source))

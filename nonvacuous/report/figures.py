@@ -1,0 +1,273 @@
+"""One default figure for every claim, and one for its controls: functions from a stored check to matplotlib Axes.
+
+They draw on the Axes they are given and touch no global state, so they work in a notebook, in the report and in tests.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from .markup import short, superscript
+
+INK, QUIET, ALLOWED, DATA, WRONG, BAND = "#22262b", "#7b828b", "#1b7f5c", "#1f5fa8", "#b3261e", "#a86a00"
+LEFT, RIGHT = 1e-3, 1e18  # what lies beyond is drawn at the edge, with an arrow and its value
+
+Check = Mapping[str, Any]
+
+
+def draw_check(check: Check, axes: Axes) -> None:
+    """The default figure of one check of a verdict. Raises `KeyError` for a claim that has none (see `FIGURES`)."""
+    FIGURES[check["claim"]](check, axes)
+
+
+def _numbers(check: Check, name: str) -> NDArray[np.float64]:
+    return np.array([float(x) for x in check["series"].get(name, ())], dtype=np.float64)
+
+
+def _number(check: Check, name: str) -> float:
+    return float(check["series"][name])
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+
+
+def _band(axes: Axes, ratio: NDArray[np.float64]) -> None:
+    """The region of what is allowed, on an axis of ratios that becomes logarithmic beyond it."""
+    axes.axhspan(-1, 1, color=ALLOWED, alpha=0.12, linewidth=0)
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    for edge in (-1, 1):
+        axes.axhline(edge, color=ALLOWED, linewidth=1, linestyle="--")
+    finite = np.abs(ratio[np.isfinite(ratio)])
+    largest = float(finite.max()) if finite.size else 0.0
+    if largest > 3:
+        axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter(FuncFormatter(_power))
+        decades = max(1, math.ceil(math.log10(largest) / 4))
+        ticks = [10.0**k for k in range(0, math.ceil(math.log10(largest)) + 1, decades)]
+        axes.yaxis.set_major_locator(FixedLocator([*(-t for t in ticks), 0.0, *ticks]))
+        axes.set_ylim(-2 * largest, 2 * largest)
+    else:
+        axes.set_ylim(-max(1.25, 1.1 * largest), max(1.25, 1.1 * largest))
+    axes.annotate("allowed", (1, 1), xycoords=("axes fraction", "data"), xytext=(-4, -4), textcoords="offset points", color=ALLOWED, ha="right", va="top", fontsize=9)
+
+
+def _power(value: float, _: Any = None) -> str:
+    if value == 0:
+        return "0"
+    exponent = math.log10(abs(value))
+    if abs(exponent - round(exponent)) > 1e-9:
+        return short(value)
+    sign = "−" if value < 0 else ""
+    return f"{sign}{10 ** round(exponent):g}" if -2 < exponent < 3 else f"{sign}10{superscript(round(exponent))}"
+
+
+def _dots(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], wrong: NDArray[np.bool_], size: float = 14) -> None:
+    """Values within and outside what is allowed differ in colour and in shape."""
+    axes.scatter(x[~wrong], y[~wrong], s=size, color=DATA, alpha=0.75, linewidth=0, zorder=3)
+    axes.scatter(x[wrong], y[wrong], s=size + 12, color=WRONG, marker="x", linewidth=1.2, zorder=4)
+
+
+def _formula(check: Check, axes: Axes) -> None:
+    """Signed errors at random settings; in units of the derived width where the verdict keeps the widths."""
+    error, allowed = _numbers(check, "error"), _numbers(check, "allowed")
+    index = np.arange(1.0, len(error) + 1)
+    if len(allowed) == len(error):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(allowed > 0, error / allowed, np.where(error == 0, 0.0, np.inf * np.sign(error)))
+        _band(axes, ratio)
+        _dots(axes, index, ratio, ~(np.abs(ratio) <= 1))
+        axes.set_ylabel("error / derived width")
+    else:
+        _dots(axes, index, error, np.isnan(error))
+        axes.axhline(0, color=QUIET, linewidth=0.8)
+        _wide_range(axes, error)
+        axes.set_ylabel("relative error")
+        share = short(check["statistic"])
+        axes.set_title(f"largest: {share} of the derived width", fontsize=9, color=INK, loc="right")
+    axes.set_xlabel("random settings, in the order drawn")
+    _plain(axes)
+
+
+def _wide_range(axes: Axes, values: NDArray[np.float64]) -> None:
+    size = np.abs(values[np.isfinite(values) & (values != 0)])
+    if size.size and size.max() > 1e3 * np.median(size):
+        axes.set_yscale("symlog", linthresh=float(10 ** math.floor(math.log10(np.median(size)))))
+        edge = math.log10(size.max())
+        step = max(1, math.ceil((edge - math.log10(np.median(size))) / 4))
+        ticks = [10.0 ** (math.floor(edge) - step * k) for k in range(4) if math.floor(edge) - step * k >= math.log10(np.median(size))]
+        signs = [s for s in (-1, 1) if (values * s > 0).any()]
+        axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *(s * t for s in signs for t in ticks)])))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v, 2) if v else "0"))
+
+
+def _agreement(check: Check, axes: Axes) -> None:
+    """Difference of the two routes in units of what is allowed, against the predicted value."""
+    observed, predicted, bound = (_numbers(check, name) for name in ("observed", "predicted", "bound"))
+    difference = observed - predicted
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(bound > 0, difference / bound, np.where(difference == 0, 0.0, np.inf * np.sign(difference)))
+    _band(axes, ratio)
+    _dots(axes, predicted, ratio, ~(np.abs(ratio) <= 1), size=26)
+    axes.set_xlabel("predicted value")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v) if v else "0"))
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_ylabel("(observed − predicted) / bound")
+    _plain(axes)
+
+
+def _high_probability(check: Check, axes: Axes) -> None:
+    """Failure probability against delta and moment against its constant, both as shares of what is allowed."""
+    rows = [
+        (name, _number(check, value), _number(check, limit), sign)
+        for name, value, limit, sign in (("failure probability", "failure", "delta", "δ"), ("moment", "moment", "constant", "C"))
+        if value in check["series"]
+    ]
+    labels = [f"{name}\n{short(value)} against {sign} = {short(limit)}" for name, value, limit, sign in rows]
+    _shares(axes, labels, [value / limit for _, value, limit, _ in rows], [check["verdict"] != "refuted" or value <= limit for _, value, limit, _ in rows])
+    axes.set_xlabel("share of what is allowed (log scale)")
+
+
+def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]) -> None:
+    """Horizontal lollipops that start at the limit 1: left of it is allowed."""
+    shown = [min(max(r, LEFT), RIGHT) if not math.isnan(r) else RIGHT for r in ratios]
+    low, high = min(0.05, min(shown) / 4), max(20.0, max(shown) * 60)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(labels) - 0.45, -0.55)
+    axes.axvspan(low, 1, color=ALLOWED, alpha=0.12, linewidth=0)
+    axes.axvline(1, color=ALLOWED, linewidth=1, linestyle="--")
+    for row, (ratio, x, good) in enumerate(zip(ratios, shown, fine, strict=True)):
+        colour = DATA if good else WRONG
+        axes.plot([1, x], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
+        marker = ">" if x == RIGHT else "<" if x == LEFT else "o" if good else "X"
+        axes.plot([x], [row], marker=marker, color=colour, markersize=7, linestyle="none")
+        left = x < 1
+        axes.annotate(short(ratio), (x, row), xytext=(7, 5) if left else (8, 0), textcoords="offset points", ha="left", va="bottom" if left else "center", fontsize=9, color=INK)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(_power))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", which="minor", bottom=False)
+    axes.tick_params(axis="y", length=0)
+    _plain(axes)
+
+
+def _limit(check: Check, axes: Axes) -> None:
+    """Discrepancy against size with the fitted end point; where a rate is claimed, the correction on log-log axes beside it."""
+    if "correction" not in check["series"]:
+        _end_point(check, axes)
+        return
+    axes.set_axis_off()
+    _end_point(check, axes.inset_axes((0, 0, 0.42, 1)))
+    _rate(check, axes.inset_axes((0.6, 0, 0.4, 1)))
+
+
+def _sizes(axes: Axes, size: NDArray[np.float64], *, infinity: float | None = None) -> None:
+    axes.set_xscale("log")
+    shown = size if len(size) <= 6 else size[:: math.ceil(len(size) / 6)]
+    ticks, labels = list(shown), [f"{s:g}" for s in shown]
+    if infinity is not None:
+        ticks, labels = [*ticks, infinity], [*labels, "∞"]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.set_xticks(ticks, labels)
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.set_xlabel("size")
+
+
+def _end_point(check: Check, axes: Axes) -> None:
+    size, bias, error = (_numbers(check, name) for name in ("size", "discrepancy", "error"))
+    end, half = _number(check, "end"), _number(check, "end_half")
+    beyond = float(size[-1] * (size[-1] / size[0]) ** 0.3)
+    axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
+    axes.errorbar(size, bias, yerr=error, color=DATA, marker="o", markersize=5, linewidth=1, elinewidth=1.2, capsize=3)
+    good = abs(end) <= half
+    axes.errorbar([beyond], [end], yerr=[half], color=ALLOWED if good else WRONG, marker="D" if good else "X", markersize=6, elinewidth=2, capsize=4)
+    _sizes(axes, size, infinity=beyond)
+    axes.set_ylabel("discrepancy")
+    axes.set_title(f"end point {short(end, 2)} ± {short(half, 2)}", fontsize=9, color=INK)
+    _plain(axes)
+
+
+def _rate(check: Check, axes: Axes) -> None:
+    size, value, error = (_numbers(check, name) for name in ("size", "correction", "correction_error"))
+    slope, half = _number(check, "slope"), _number(check, "slope_half")
+    low, high = (float(x) for x in check["series"]["band"])
+    height = np.abs(value)
+    seen = height > 0
+    axes.set_yscale("log")
+    top = np.flatnonzero(seen)[-3:]  # the line and the wedge only need a place: the middle of the largest sizes
+    if top.size and math.isfinite(slope):
+        x0, y0 = np.exp(np.log(size[top]).mean()), np.exp(np.log(height[top]).mean())
+        x = np.array([size[top[0]] * 0.8, x0, size[-1] * 1.25])
+        first, second = (y0 * (x / x0) ** rate for rate in (low, high))
+        axes.fill_between(x, np.minimum(first, second), np.maximum(first, second), color=BAND, alpha=0.25, linewidth=0)
+        axes.plot(x, y0 * (x / x0) ** slope, color=INK, linewidth=1.4)
+    lower = np.minimum(error[seen], 0.9 * height[seen])
+    axes.errorbar(size[seen], height[seen], yerr=[lower, error[seen]], color=DATA, marker="o", markersize=5, linestyle="none", elinewidth=1.2, capsize=3)
+    _sizes(axes, size)
+    axes.yaxis.set_major_formatter(FuncFormatter(_power))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylabel("|correction|")
+    fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope"
+    axes.set_title(f"{fitted}\ndeclared {short(low, 2)} to {short(high, 2)} (shaded)", fontsize=9, color=INK)
+    _plain(axes)
+
+
+def _identity(check: Check, axes: Axes) -> None:
+    """Left minus right at each point; what an enclosure excludes cannot be seen from its middle, so the verdict tells."""
+    _slacks(axes, _numbers(check, "difference"), check["verdict"] == "refuted", "left − right")
+
+
+def _inequality(check: Check, axes: Axes) -> None:
+    """Left minus right at each point; below 0 it is violated."""
+    slack = _numbers(check, "slack")
+    axes.axhspan(0, 1e300, color=ALLOWED, alpha=0.12, linewidth=0)
+    _slacks(axes, slack, check["verdict"] == "refuted", "slack, left − right")
+    if (slack > 0).all() and slack.max() > 100 * slack.min():
+        axes.set_yscale("log")
+        axes.set_ylim(slack.min() / 5, slack.max() * 5)
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_major_formatter(FuncFormatter(_power))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _slacks(axes: Axes, values: NDArray[np.float64], refuted: bool, label: str) -> None:
+    wrong = np.full(values.shape, False) if not refuted else (values < 0 if label.startswith("slack") else values != 0)
+    axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
+    _dots(axes, np.arange(1.0, len(values) + 1), values, wrong, size=26)
+    finite = np.abs(values[np.isfinite(values)])
+    edge = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    axes.set_ylim(-1.15 * edge if (values < 0).any() or not label.startswith("slack") else -0.15 * edge, 1.15 * edge)
+    _wide_range(axes, values)
+    axes.set_xlabel("points")
+    axes.locator_params(axis="x", integer=True)
+    axes.set_ylabel(label)
+    _plain(axes)
+
+
+def draw_controls(check: Check, axes: Axes) -> None:
+    """How far the check and each of its controls miss, in units of what is allowed: the controls must lie outside."""
+    rows = [("the claim itself", check["statistic"], check["verdict"] != "refuted")]
+    rows += [(c["name"], c["statistic"], c["verdict"] == "refuted") for c in check["controls"]]
+    _shares(axes, [textwrap.fill(name, 32) for name, _, _ in rows], [float(s) for _, s, _ in rows], [good for _, _, good in rows])
+    axes.set_xlabel("deviation / what is allowed (log scale)")
+
+
+FIGURES: dict[str, Callable[[Check, Axes], None]] = {
+    "Formula": _formula,
+    "Agreement": _agreement,
+    "HighProbabilityBound": _high_probability,
+    "LimitWithRate": _limit,
+    "Identity": _identity,
+    "Inequality": _inequality,
+}

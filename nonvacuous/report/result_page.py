@@ -1,0 +1,209 @@
+"""The page of one result: statement, derivation, checks with their figures and controls, provenance, citation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..proofs.derivations import used_results
+from ..settings import to_json
+from ..theory.bibliography import find
+from .drawing import svg
+from .entries import Entry
+from .figures import FIGURES, draw_check, draw_controls
+from .formulas import display
+from .graph import draw_graph
+from .markup import Html, document, el, page_name, prose, short
+from .parts import control_badge, controls_share, copyable, derivation_badge, evidence_badge, facts, seconds, section, table
+
+PROVENANCE = {
+    "read": "read in the source",
+    "derived": "derived here",
+    "standard": "standard knowledge",
+    "secondary": "known from secondary sources",
+}
+STEP_SIGNS = {True: ("✓", "discharged", "is-supported"), False: ("✗", "failed", "is-refuted")}
+NEEDS_NO_REPLAY = {"axiom": "textbook axiom", "uses": "another result", "cited": "cited, not derived here"}
+
+
+def result_page(entry: Entry, everything: Sequence[Entry]) -> str:
+    """The whole page."""
+    statement = entry.result.statement
+    return document(
+        f"{entry.key}: {statement.title}",
+        el("nav", el("a", "All results", href="index.html"), " / ", el("span", statement.area.replace("_", " ")), cls="crumbs"),
+        _heading(entry),
+        _warning(entry),
+        _statement(entry),
+        section("What it rests on, and what rests on it", draw_graph(_neighbourhood(entry, everything), focus=entry.key), id_="graph"),
+        _derivation(entry),
+        _checks(entry),
+        _provenance(entry),
+        _example(entry),
+        _citation(entry),
+    )
+
+
+def _heading(entry: Entry) -> Html:
+    statement = entry.result.statement
+    badges = el("p", el("span", str(statement.kind), cls="badge kind"), evidence_badge(entry.evidence), derivation_badge(entry), cls="badges")
+    return el("div", el("p", entry.key, cls="key"), el("h1", statement.title), badges, cls="title")
+
+
+def _warning(entry: Entry) -> Html | None:
+    command = el("code", f"nonvacuous verify {entry.key}")
+    caught, total = entry.controls
+    if entry.verdict is None:
+        return el("p", el("strong", "Not run. "), "There is no verdict in this folder. Run ", command, ".", cls="alert")
+    found = []
+    if entry.evidence == "stale":
+        was = f"Everything below describes the code of {_day(entry.verdict)}, when the verdict was {entry.verdict['verdict']}. Run "
+        found.append(el("p", el("strong", "Stale. "), "The code behind this verdict has changed since. ", was, command, " again.", cls="alert"))
+    if caught < total:
+        words = f"{total - caught} of {total} controls survived: the check did not tell the theorem from something false."
+        found.append(el("p", el("strong", "A control survived. "), words, cls="alert bad"))
+    return Html("".join(found)) if found else None
+
+
+def _day(verdict: Mapping[str, Any]) -> str:
+    return str(verdict["date"])[:10]
+
+
+def _statement(entry: Entry) -> Html:
+    statement = entry.result.statement
+    assumptions = [
+        el("li", el("strong", a.name), ": ", prose(a.text), el("span", "checked from the inputs" if a.test else "cannot be checked from the inputs", cls="tag"))
+        for a in statement.assumptions
+    ]
+    sources = []
+    for source in statement.source:
+        parts = [source.locator, source.deviation]
+        extra = el("span", " (" + "; ".join(part for part in parts if part) + ")") if any(parts) else None
+        sources.append(el("li", find(source.reference).line(), extra, el("span", PROVENANCE[source.provenance], cls="tag")))
+    return el(
+        "section",
+        el("div", display(statement.latex), el("p", prose(statement.text)), cls="statement"),
+        el("h3", "Assumptions") if assumptions else None,
+        el("ul", assumptions, cls="list") if assumptions else None,
+        el("h3", "Sources"),
+        el("ul", sources, cls="list"),
+        facts([("Computed by", el("code", statement.function) if statement.function else None), ("Notebook", _notebook(entry))]),
+    )
+
+
+def _notebook(entry: Entry) -> Html | None:
+    return el("code", f"notebooks/{entry.result.notebook}.ipynb") if entry.result.notebook else None
+
+
+def _neighbourhood(entry: Entry, everything: Sequence[Entry]) -> list[Entry]:
+    """All that it rests on, itself, and what uses it directly, in the catalogue's order."""
+    near = {used.key for used in used_results(entry.result)}
+    near |= {other.key for other in everything if any(used.key == entry.key for used in other.result.uses)}
+    return [other for other in everything if other.key in near]
+
+
+def _derivation(entry: Entry) -> Html | None:
+    if entry.verdict is None:
+        return None
+    found = entry.verdict["derivation"]
+    items = []
+    for step in found["steps"]:
+        sign, words, cls = STEP_SIGNS.get(step["ok"], ("·", NEEDS_NO_REPLAY.get(step["kind"], "not replayed"), f"step-{step['kind']}"))
+        detail = el("p", step["detail"], cls="detail") if step["detail"] else None
+        time = f", {seconds(step['seconds'])}" if step["ok"] is not None else ""
+        label = words if step["ok"] is None else f"{step['kind']} {words}{time}"
+        badge = el("span", el("span", sign, cls="sign", aria_hidden="true"), label, cls=f"badge {cls}")
+        items.append(el("li", el("div", el("p", step["text"]), detail), badge))
+    steps = el("ol", items, cls="steps") if items else el("p", "No derivation is given; the checks below are all there is.")
+    return section("Derivation", el("p", derivation_badge(entry, full=True), cls="badges"), steps, id_="derivation")
+
+
+def _checks(entry: Entry) -> Html:
+    if entry.verdict is None:
+        rows = [
+            (check.name, el("code", type(check.claim).__name__), "; ".join(control.name for control in check.controls))
+            for check in entry.result.checks
+        ]
+        return section("Checks", table(("check", "claim", "controls that it must refute"), rows), id_="checks")
+    anchors = [f"check-{i}" for i in range(1, len(entry.checks) + 1)]
+    rows_ = [
+        (el("a", check["name"], href=f"#{anchor}"), el("code", check["claim"]), evidence_badge(check["verdict"]), _refuted(check), check["power"])
+        for anchor, check in zip(anchors, entry.checks, strict=True)
+    ]
+    overview = table(("check", "claim", "verdict", "controls refuted", "power"), rows_)
+    details = [_check(entry, check, anchor) for anchor, check in zip(anchors, entry.checks, strict=True)]
+    return section("Checks", overview, details, id_="checks")
+
+
+def _refuted(check: Mapping[str, Any]) -> Html:
+    caught = sum(control["verdict"] == "refuted" for control in check["controls"])
+    return el("span", f"{caught} of {len(check['controls'])}", cls="share" if caught == len(check["controls"]) else "share short")
+
+
+def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
+    name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
+    drawings = []
+    if check["claim"] in FIGURES and check["series"]:
+        label = f"{check['claim']} {check['name']}: {check['verdict']}. {_head(check['detail'])}"
+        height = 2.9 if check["claim"] != "HighProbabilityBound" else 1.9
+        drawings.append(svg(draw_check, check, name=name, label=label, height=height))
+    label = "How far the controls miss: " + "; ".join(f"{c['name']}: {short(c['statistic'])}" for c in check["controls"])
+    drawings.append(svg(draw_controls, check, name=f"{name}-controls", label=label, height=0.95 + 0.42 * (1 + len(check["controls"]))))
+    controls = [(c["name"], control_badge(c["verdict"]), short(c["statistic"]), _detail(c["detail"])) for c in check["controls"]]
+    return el(
+        "article",
+        el("h3", el("span", check["claim"], cls="claim"), check["name"], evidence_badge(check["verdict"])),
+        el("p", _detail(check["detail"])),
+        el("p", "Power: ", check["power"], ".", cls="note"),
+        el("div", drawings, cls="plots"),
+        table(("control", "verdict", "#deviation / allowed", "detail"), controls, caption="Negative controls: false variants that this check must refute"),
+        cls="check",
+        id=anchor,
+    )
+
+
+def _head(detail: str) -> str:
+    return detail.partition("; worst at ")[0]
+
+
+def _detail(detail: str) -> Html:
+    """The detail; the setting where it was worst, which can be long, folds away."""
+    head, found, setting = detail.partition("; worst at ")
+    folded = el("details", el("summary", "worst setting"), el("code", setting)) if found else None
+    return el("span", head, folded)
+
+
+def _provenance(entry: Entry) -> Html | None:
+    verdict = entry.verdict
+    if verdict is None:
+        return None
+    made = verdict["provenance"]
+    libraries = ", ".join(f"{name} {version}" for name, version in made["libraries"].items())
+    pairs: Iterable[tuple[str, Any]] = [
+        ("Date", str(verdict["date"]).replace("T", " ").replace("+00:00", " UTC")),
+        ("Budget", verdict["budget"]),
+        ("Seed", str(verdict["seed"])),
+        ("Device", verdict["device"]),
+        ("Time", seconds(verdict["seconds"])),
+        ("Peak memory", f"{verdict['peak_memory_mb']} MB"),
+        ("nonvacuous", made["version"]),
+        ("Git commit", made["git"] or "not a checkout with commits"),
+        ("Python", f"{made['python']}, {made['platform']}"),
+        ("Libraries", libraries),
+        ("Code", el("span", el("code", verdict["code"]["digest"][:12]), f" over {len(verdict['code']['modules'])} modules")),
+        ("Controls refuted", controls_share(entry)),
+    ]
+    return section("Provenance", facts(pairs), id_="provenance")
+
+
+def _example(entry: Entry) -> Html:
+    setting = json.dumps(to_json(entry.result.example), ensure_ascii=False)
+    shell = f"nonvacuous predict {entry.key} --input - <<'JSON'\n{setting}\nJSON\n\nnonvacuous verify {entry.key} --budget quick"
+    python = f'import nonvacuous as nv\n\nprint(nv.verify("{entry.key}", budget="quick", seed=0))'
+    return section("Run it yourself", el("div", copyable(shell, "Shell example"), copyable(python, "Python example"), cls="pair"), id_="example")
+
+
+def _citation(entry: Entry) -> Html:
+    keys = dict.fromkeys(source.reference for source in entry.result.statement.source)
+    return section("Cite", copyable("\n\n".join(find(key).bibtex() for key in keys), "BibTeX entries"), id_="cite", note="BibTeX; one click selects the block.")

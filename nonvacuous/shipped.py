@@ -1,0 +1,94 @@
+"""What `list` and `show` read: the catalogue as data, with verdicts of a run folder laid over the shipped ones.
+
+Nothing here imports a proof, so both answer without replaying anything and without torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import StorageError, UnknownKey
+
+SCHEMA_VERSION = 1
+CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
+DEFAULT_OUT = Path("nonvacuous-runs")
+
+
+def entries() -> list[dict[str, Any]]:
+    """Every statement of the package in teaching order, results and definitions alike, with the shipped verdicts."""
+    try:
+        return list(json.loads(CATALOGUE_FILE.read_text(encoding="utf-8"))["entries"])
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise StorageError(f"The shipped catalogue {CATALOGUE_FILE} cannot be read ({error}).", "Reinstall the package.") from error
+
+
+def summary(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """What the catalogue keeps of a verdict."""
+    return {
+        "evidence": verdict["verdict"],
+        "date": verdict["date"],
+        "derivation": verdict["derivation"]["status"],
+        "cited_steps": verdict["derivation"]["cited_steps"],
+        "controls": [
+            {"name": f"{check['name']} / {control['name']}", "verdict": control["verdict"]}
+            for check in verdict["checks"]
+            for control in check["controls"]
+        ],
+        "budget": verdict["budget"],
+        "code": verdict["code"],
+    }
+
+
+def with_runs(out: Path) -> list[dict[str, Any]]:
+    """The entries; where `out` holds a verdict for a key it replaces the shipped one. Old code makes evidence `stale`."""
+    from .numerics.digests import code_digest
+
+    found = entries()
+    for entry in found:
+        path = out / "verdicts" / f"{entry['key']}.json"
+        if not entry["result"]:
+            continue
+        try:
+            entry["verdict"] = summary(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            pass
+        except (OSError, json.JSONDecodeError, KeyError) as error:
+            raise StorageError(f"{path} cannot be read ({error}).", "Delete it and verify again.") from error
+        verdict = entry.get("verdict")
+        if verdict and code_digest(verdict["code"]["modules"]) != verdict["code"]["digest"]:
+            verdict["evidence"] = "stale"
+    return found
+
+
+def find(key: str, out: Path = DEFAULT_OUT) -> dict[str, Any]:
+    """The entry of one statement."""
+    found = {entry["key"]: entry for entry in with_runs(out)}
+    if key not in found:
+        raise UnknownKey(f"No statement is called {key!r}.", f"Known: {', '.join(found)}.")
+    return found[key]
+
+
+def listed(out: Path = DEFAULT_OUT) -> list[dict[str, Any]]:
+    """The rows of `nonvacuous list --json`."""
+    rows = []
+    for entry in with_runs(out):
+        if entry["result"]:
+            verdict = entry.get("verdict") or {}
+            rows.append(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "key": entry["key"],
+                    "area": entry["area"],
+                    "title": entry["title"],
+                    "kind": entry["kind"],
+                    "derivation": verdict.get("derivation", "not replayed"),
+                    "cited_steps": verdict.get("cited_steps"),
+                    "evidence": verdict.get("evidence", "not run"),
+                    "date": verdict.get("date"),
+                    "controls": verdict.get("controls", []),
+                }
+            )
+    return rows

@@ -1,0 +1,140 @@
+"""Each procedure rules in each of its ways, on evidence where the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from flint import arb
+
+from nonvacuous.numerics.claims import (
+    Agreement,
+    Comparison,
+    Coverage,
+    Enclosures,
+    Formula,
+    HighProbabilityBound,
+    Identity,
+    Inequality,
+    Ladder,
+    LimitWithRate,
+)
+from nonvacuous.numerics.intervals import ALPHA, multiplier
+from nonvacuous.numerics.verdict import coverage_power, judge, judge_formula, worst
+
+
+def test_worst():
+    assert worst(["supported", "inconclusive"]) == "inconclusive"
+    assert worst(["inconclusive", "refuted", "supported"]) == "refuted"
+    assert worst([]) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "identity", "inequality"),
+    [
+        ([0.0], [0.0], "supported", "supported"),
+        ([1e-30], [2e-30], "refuted", "supported"),
+        ([-2e-30], [-1e-30], "refuted", "refuted"),
+        ([-1.0], [1.0], "inconclusive", "inconclusive"),
+    ],
+)
+def test_enclosures(low, high, identity, inequality):
+    evidence = Enclosures(np.array(low), np.array(high), width=1e-20)
+    assert judge(Identity(), evidence).ruling == identity
+    assert judge(Inequality(), evidence).ruling == inequality
+
+
+def test_agreement():
+    def ruling(difference: float, bound: float) -> str:
+        one = np.ones(1)
+        return judge(Agreement("rounding"), Comparison(one + difference, one, bound * one, one)).ruling
+
+    assert ruling(1e-6, 1e-5) == "supported"
+    assert ruling(1e-4, 1e-5) == "refuted"
+    assert ruling(0.0, 0.1) == "inconclusive"  # a bound that wide answers nothing
+    assert ruling(float("nan"), 1e-5) == "refuted"
+    with pytest.raises(ValueError, match="finite"):
+        ruling(0.0, float("inf"))
+
+
+def test_coverage_exact():
+    claim = HighProbabilityBound()
+    assert judge(claim, Coverage(0.1, moment=1.0, constant=1.0, failure=0.1)).ruling == "supported"
+    assert judge(claim, Coverage(0.1, moment=1.1, constant=1.0, failure=0.0)).ruling == "refuted"
+    assert judge(claim, Coverage(0.1, failure=0.11)).ruling == "refuted"
+
+
+def test_coverage_simulated():
+    claim = HighProbabilityBound()
+    assert judge(claim, Coverage(0.05, violations=50, trials=1000)).ruling == "supported"
+    assert judge(claim, Coverage(0.05, violations=150, trials=1000)).ruling == "refuted"
+    assert judge(claim, Coverage(0.05, violations=0, trials=100)).ruling == "inconclusive"
+    # the planned sample sizes of the architecture
+    assert coverage_power(1000, 0.05) > 0.9 > coverage_power(500, 0.05)
+    assert coverage_power(5500, 0.01) > 0.9
+
+
+def _ladder(end: float, slope: float, error: float = 1e-4) -> Ladder:
+    size = np.array([32.0, 64, 128, 256, 512])
+    correction = size**slope
+    return Ladder(size, end + correction, np.full(5, error), correction, error * correction)
+
+
+def test_limit():
+    claim = LimitWithRate(rate=(-1.2, -0.6))
+    assert judge(claim, _ladder(0.0, -1.0)).ruling == "supported"
+    assert judge(claim, _ladder(0.1, -1.0)).ruling == "refuted"
+    assert judge(claim, _ladder(0.0, -2.0)).ruling == "refuted"
+    assert judge(claim, _ladder(0.0, -1.0, error=0.1)).ruling == "inconclusive"
+    with pytest.raises(ValueError, match="three sizes"):
+        judge(claim, Ladder(np.ones(2), np.ones(2), np.ones(2)))
+
+
+def test_limit_says_which_sizes_carry_no_signal():
+    size = np.array([32.0, 64, 128, 256, 512])
+    correction, error = 1 / size, np.full(5, 1e-5)
+    error[-1] = 1.0
+    outcome = judge(LimitWithRate(rate=(-1.2, -0.6)), Ladder(size, correction, np.full(5, 1e-4), correction, error))
+    assert "1 size(s) within three standard errors" in outcome.detail
+
+
+def test_the_end_point_interval_covers():
+    """5000 ladders with known noise: the 1e-6 interval for the end point never misses, the 5% one misses as often as it should."""
+    from nonvacuous.numerics.verdict import _weighted_constant
+
+    rng = np.random.default_rng(0)
+    size = np.array([32.0, 64, 128, 256, 512])
+    design = np.stack([size**0.0, 1 / size, size**-2.0], axis=1)
+    error = 0.01 * np.ones(5)
+    z = []
+    for _ in range(5000):
+        value = 0.7 + 3 / size - 20 / size**2 + error * rng.normal(size=5)
+        end, half = _weighted_constant(design, value, error)
+        z.append(abs(end - 0.7) / half)
+    assert max(z) < multiplier()
+    misses = int((np.array(z) > 1.96).sum())
+    assert abs(misses - 250) < 4.9 * np.sqrt(250 * 0.95)
+
+
+def _formula(shipped, side="both", width=1e-15) -> Formula:
+    return Formula(
+        expression=lambda s: arb(s).exp(), shipped=shipped, read=lambda p: p, sample=lambda rng: float(rng.normal()), width=lambda s: width, side=side
+    )
+
+
+def test_formula():
+    rng = np.random.default_rng
+    assert judge_formula(_formula(np.exp), np.exp, rng(0)).ruling == "supported"
+    assert judge_formula(_formula(lambda s: np.exp(s) * (1 + 1e-14)), np.exp, rng(0)).ruling == "refuted"
+    # the prediction is held to the same standard as the shipped function
+    assert judge_formula(_formula(np.exp), lambda s: np.exp(s) + 1e-12, rng(0)).ruling == "refuted"
+    assert judge_formula(_formula(lambda s: float("nan")), np.exp, rng(0)).ruling == "refuted"
+    # within the width, but on the unsafe side
+    assert judge_formula(_formula(lambda s: np.exp(s) * (1 - 1e-15), side="upper"), np.exp, rng(0), shipped_only=True).ruling == "refuted"
+    assert judge_formula(_formula(lambda s: np.exp(s) * (1 + 4e-16), side="upper"), np.exp, rng(0), shipped_only=True).ruling == "supported"
+
+
+def test_multiplier():
+    assert multiplier() == pytest.approx(4.891638, abs=1e-6)
+    assert multiplier(10) > multiplier()
+    assert multiplier(degrees=15) > multiplier()
+    assert ALPHA == 1e-6
