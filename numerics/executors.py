@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,7 +20,9 @@ def pool(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], jobs: i
 
     # one BLAS/torch thread a worker: on few cores more threads make each other wait
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
-    with _single_threaded():
+    with _single_threaded(), warnings.catch_warnings():
+        # joblib replaces a worker whose memory grew (torch, a large population) and says so; nothing is lost by it
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
         yield from parallel(delayed(function)(*task) for task in tasks)
 
 

@@ -285,7 +285,10 @@ def _collect(out: Path, tasks: Sequence[Task]) -> Rows:
     for spec, _, _, run in tasks:
         rows = read_rows(out, spec)
         if rows is None:
-            raise StorageError(f"The rows of {spec.key} vanished from {out}.", "Run the verification again.")
+            raise InvalidInput(
+                f"Rows of {spec.key} are not in {out}: the code was edited, or the folder changed, during the run.",
+                "Run the verification again.",
+            )
         length = len(next(iter(rows.values())))
         parts.append({**{name: np.repeat(np.asarray(value), length) for name, value in run.block.items()}, **rows})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

@@ -63,7 +63,7 @@ def sample_size(name: str, value: Any) -> int:
 
 
 def log_inverse_delta(delta: Any = None, log_inv_delta: Any = None, *, name: str = "delta") -> float:
-    """ln(1/delta) from exactly one of the two ways to state a confidence level; `log_inv_delta` may be as large as 1e300."""
+    """ln(1/delta), rounded up, from exactly one of the two ways to state a confidence level; `log_inv_delta` may be 1e300."""
     if (delta is None) == (log_inv_delta is None):
         raise InvalidInput(f"Give exactly one of {name} and log_inv_{name}.", f"For example {name}=0.05.")
     if delta is not None:
@@ -72,7 +72,7 @@ def log_inverse_delta(delta: Any = None, log_inv_delta: Any = None, *, name: str
             raise InvalidInput(
                 f"{name} is {value:g}.", f"It must lie strictly between 0 and 1; for very small ones pass log_inv_{name}."
             )
-        return -math.log(value)
+        return math.nextafter(-math.log(value), math.inf)  # the logarithm is within an ulp: never spend more than delta
     value = float(finite(f"log_inv_{name}", log_inv_delta, ndim=0))
     if value <= 0:
         raise InvalidInput(f"log_inv_{name} is {value:g}.", f"It is ln(1/{name}) and must be positive.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -58,9 +59,8 @@ def show(key: str, out: Out = DEFAULT_OUT, json: Json = False) -> None:
             print(f"control   {control['verdict']}: {control['name']}")
     else:
         print("evidence  not run")
-    import json as json_module
-
-    print(f"\nrun it    echo '{json_module.dumps(entry["example"])}' | nonvacuous predict {key} --input -")
+    example = json_module.dumps(entry["example"])
+    print(f"\nrun it    echo '{example}' | nonvacuous predict {key} --input -")
 
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..theory.bibliography import find
 from .markup import Html, el, short
-from .parts import facts, table
+from .parts import citation, facts, table
 
-LEFT, RIGHT = 12, 748  # ends of the number line, in units of the drawing
+LEFT, RIGHT = 12, 548  # ends of the number line, in units of the drawing
 
 
 def certificate_panel(job: Mapping[str, Any]) -> Html:
@@ -65,11 +64,11 @@ def _line(value: float, test: float | None) -> Html:
         parts.append(el("circle", cx=f"{x(test):.1f}", cy=51, r=7, cls="test"))
         parts.append(_label(max(x(test), LEFT + 14), 84, f"test error {test:.4f}"))
         words += f", test error {test:.4f}"
-    return el("svg", el("title", words), parts, viewBox="0 0 760 96", cls="numberline", role="img")
+    return el("svg", el("title", words), parts, viewBox="0 0 560 96", cls="numberline", role="img")
 
 
 def _label(x: float, y: float, words: str) -> Html:
-    left = x < 600
+    left = x < 420
     return el("text", words, x=f"{x - 4 if left else x + 4:.1f}", y=y, text_anchor="start" if left else "end")
 
 
@@ -84,5 +83,5 @@ def _ledger(certificate: Mapping[str, Any]) -> Html:
         table(("event that may fail", "#delta spent"), rows, caption="Delta ledger"),
         table(("assumption", "answer"), assumptions, caption="Assumptions") if assumptions else None,
         facts([("Theorem", el("code", certificate["key"])), *inputs, *parts]),
-        el("p", "Cite: ", "; ".join(find(key).line() for key in certificate["citations"]), cls="note"),
+        el("p", "Cite: ", "; ".join(citation(key) for key in certificate["citations"]), cls="note"),
     )

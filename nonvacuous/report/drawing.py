@@ -24,7 +24,7 @@ VARIABLES = {
     figures.BAND: "var(--warn)",
     "#000000": "var(--ink)",
 }
-SETTINGS = {
+SETTINGS: Any = {
     "svg.hashsalt": "nonvacuous",
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],
@@ -35,12 +35,13 @@ SETTINGS = {
 }
 
 
-def svg(draw: Callable[[Any, Axes], None], data: Any, *, name: str, label: str, width: float = 5.6, height: float = 2.9) -> Html:
+def svg(draw: Callable[[Any, Axes], None], data: Any, *, name: str, label: str, width: float = 5.6, height: float = 2.9, margins: tuple[float, float] = (1.05, 0.5)) -> Html:
     """Draw `data` and return inline SVG. `name` makes ids unique within the page, `label` is read out by screen readers."""
     stream = io.StringIO()
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        draw(data, figure.add_subplot())
+        figure = Figure(figsize=(width, height))
+        left, below = margins
+        draw(data, figure.add_axes((left / width, below / height, 1 - (left + 0.22) / width, 1 - (below + 0.3) / height)))
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     return el("figure", _adapt(stream.getvalue(), name), cls="plot", role="img", aria_label=label)
 

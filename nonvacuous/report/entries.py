@@ -13,6 +13,8 @@ from ..proofs.result import Result
 from ..proofs.verification import SCHEMA_VERSION, verdict_path
 from ..theory.errors import StorageError
 
+MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "stale": "⟳", "not run": "·"}  # never colour alone
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from .markup import short, superscript
@@ -38,6 +38,8 @@ def _number(check: Check, name: str) -> float:
 
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
     axes.tick_params(colors=INK, labelsize=9)
 
 
@@ -99,15 +101,18 @@ def _formula(check: Check, axes: Axes) -> None:
 
 
 def _wide_range(axes: Axes, values: NDArray[np.float64]) -> None:
-    size = np.abs(values[np.isfinite(values) & (values != 0)])
+    """An axis that shows the small values too where a few are a thousand times larger."""
+    finite = values[np.isfinite(values)]
+    size = np.abs(finite[finite != 0])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v) if v else "0"))
     if size.size and size.max() > 1e3 * np.median(size):
-        axes.set_yscale("symlog", linthresh=float(10 ** math.floor(math.log10(np.median(size)))))
-        edge = math.log10(size.max())
-        step = max(1, math.ceil((edge - math.log10(np.median(size))) / 4))
-        ticks = [10.0 ** (math.floor(edge) - step * k) for k in range(4) if math.floor(edge) - step * k >= math.log10(np.median(size))]
-        signs = [s for s in (-1, 1) if (values * s > 0).any()]
-        axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *(s * t for s in signs for t in ticks)])))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v, 2) if v else "0"))
+        low, high = math.floor(math.log10(np.median(size))), math.ceil(math.log10(size.max()))
+        axes.set_yscale("symlog", linthresh=10.0**low)
+        powers = range(high, low - 1, -max(1, math.ceil((high - low) / 4)))
+        signs = [sign for sign in (-1, 1) if (finite * sign > 0).any()]
+        axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *(s * 10.0**k for s in signs for k in powers)])))
+        axes.yaxis.set_major_formatter(FuncFormatter(_power))
+        axes.set_ylim(-3 * 10.0**high if -1 in signs else -(10.0**low) / 2, 3 * 10.0**high if 1 in signs else 10.0**low / 2)
 
 
 def _agreement(check: Check, axes: Axes) -> None:
@@ -156,8 +161,6 @@ def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(_power))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", which="minor", bottom=False)
     axes.tick_params(axis="y", length=0)
     _plain(axes)
 
@@ -180,7 +183,6 @@ def _sizes(axes: Axes, size: NDArray[np.float64], *, infinity: float | None = No
         ticks, labels = [*ticks, infinity], [*labels, "∞"]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.set_xticks(ticks, labels)
-    axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.set_xlabel("size")
 
 
@@ -215,8 +217,9 @@ def _rate(check: Check, axes: Axes) -> None:
     lower = np.minimum(error[seen], 0.9 * height[seen])
     axes.errorbar(size[seen], height[seen], yerr=[lower, error[seen]], color=DATA, marker="o", markersize=5, linestyle="none", elinewidth=1.2, capsize=3)
     _sizes(axes, size)
+    if seen.any() and height[seen].max() < 100 * height[seen].min():
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
-    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("|correction|")
     fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope"
     axes.set_title(f"{fitted}\ndeclared {short(low, 2)} to {short(high, 2)} (shaded)", fontsize=9, color=INK)
@@ -238,7 +241,7 @@ def _inequality(check: Check, axes: Axes) -> None:
         axes.set_ylim(slack.min() / 5, slack.max() * 5)
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_major_formatter(FuncFormatter(_power))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _slacks(axes: Axes, values: NDArray[np.float64], refuted: bool, label: str) -> None:

@@ -15,9 +15,11 @@ MARGIN = 1.0
 
 # spellings that mathtext lacks, in those that it knows
 SPELLINGS = (
+    (re.compile(r"\\frac(?![A-Za-z])"), r"\\dfrac"),  # these are displays
     (re.compile(r"\\(le|ge|ne)(?![A-Za-z])"), r"\\\1q"),
-    (re.compile(r"\\[td]?frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\[td]frac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\tfrac(?![A-Za-z])"), r"\\frac"),
+    (re.compile(r"\\(d?frac)\s*(\d)\s*(\d)"), r"\\\1{\2}{\3}"),
+    (re.compile(r"\\!"), ""),  # too wide a step back in mathtext
     (re.compile(r"\\(lVert|rVert)(?![A-Za-z])"), r"\\Vert"),
 )
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from .entries import Entry
+from .entries import MARKS, Entry
 from .markup import Html, el, page_name
+from .parts import area_name
 
-WIDTH, HEIGHT, GAP_X, GAP_Y = 188, 62, 64, 16
+WIDTH, HEIGHT, GAP_X, GAP_Y = 206, 62, 60, 16
 LANE_TOP, LANE_BOTTOM, MARGIN = 34, 18, 14
 BEND = 26  # height kept free for an edge that passes a column
-MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "stale": "⟳", "not run": "·"}
 
 Slot = str | tuple[str, str, int]  # a result's key, or where the edge (from, to) passes the column of that depth
 
@@ -118,7 +118,7 @@ def draw_graph(shown: Sequence[Entry], *, focus: str | None = None) -> Html:
     parts: list[Html] = [_arrow()]
     for area, top, bottom in plan.lanes:
         parts.append(el("rect", x=1, y=top + 1, width=plan.width - 2, height=bottom - top - 2, rx=10, cls="lane"))
-        parts.append(el("text", area.replace("_", " "), x=MARGIN, y=top + 21, cls="lane-name"))
+        parts.append(el("text", area_name(area), x=MARGIN, y=top + 21, cls="lane-name"))
     parts += [_edge([plan.place[slot] for slot in edge]) for edge in plan.edges]
     parts += [_node(entry, *plan.place[key], here=key == focus) for key, entry in known.items()]
     words = "; ".join(f"{key} uses {', '.join(used)}" for key, used in uses.items() if used) or "no result uses another"
@@ -158,9 +158,9 @@ def _node(entry: Entry, x: float, y: float, *, here: bool) -> Html:
     left, top = x - WIDTH / 2, y - HEIGHT / 2
     state = entry.evidence.replace(" ", "-")
     title = entry.result.statement.title
-    lines = textwrap.wrap(title, 30)
+    lines = textwrap.wrap(title, 28)
     if len(lines) > 2:
-        lines = [lines[0], textwrap.shorten(" ".join(lines[1:]), 29, placeholder="…")]
+        lines = [lines[0], textwrap.shorten(" ".join(lines[1:]), 28, placeholder="…")]
     drawn = [
         el("title", f"{entry.key}: {title}. Evidence: {entry.evidence}. Derivation: {entry.derivation_text}."),
         el("rect", x=f"{left:g}", y=f"{top:g}", width=WIDTH, height=HEIGHT, rx=8),
@@ -172,4 +172,4 @@ def _node(entry: Entry, x: float, y: float, *, here: bool) -> Html:
 
 
 def _fit(key: str) -> str:
-    return key if len(key) <= 21 else key[:20] + "…"
+    return key if len(key) <= 22 else key[:21] + "…"

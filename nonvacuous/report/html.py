@@ -16,7 +16,7 @@ from .entries import Entry, entries
 from .graph import draw_graph
 from .markup import Html, document, el, page_name
 from .method_page import method_file, method_page
-from .parts import controls_share, derivation_badge, evidence_badge, seconds, section, table
+from .parts import area_name, controls_share, derivation_badge, evidence_badge, seconds, section, table
 from .result_page import result_page
 
 
@@ -44,7 +44,7 @@ def index_page(found: Sequence[Entry], main_job: Mapping[str, Any] | None) -> st
         el("div", el("h1", "Theorems, and what became of them"), el("p", _lead(found), cls="lead"), cls="title"),
         _tiles(found),
         certificate_panel(main_job) if main_job is not None else None,
-        section("Results", [_area(area, list(some)) for area, some in groupby(found, key=lambda e: e.result.statement.area)], id_="results"),
+        section("Results", _results(found), id_="results"),
         section("How they hang together", draw_graph(found), _legend(), id_="graph"),
         _methods(),
         _reading(),
@@ -82,19 +82,24 @@ def _tiles(found: Sequence[Entry]) -> Html:
     return el("div", [el("div", el("span", name, cls="name"), el("span", value, cls="value"), el("span", note, cls="note"), cls=f"tile {cls}") for name, value, note, cls in tiles], cls="tiles")
 
 
-def _area(area: str, some: Sequence[Entry]) -> Html:
-    rows = [
-        (
-            el("a", el("span", entry.key, cls="key"), el("span", entry.result.statement.title), href=page_name(entry.key), cls="to-result"),
-            str(entry.result.statement.kind),
-            derivation_badge(entry),
-            evidence_badge(entry.evidence),
-            controls_share(entry),
-            seconds(entry.verdict["seconds"]) if entry.verdict is not None else "",
-        )
-        for entry in some
-    ]
-    return el("div", el("h3", area.replace("_", " ")), table(("result", "kind", "derivation", "evidence", "controls refuted", "#time"), rows, cls="results"), cls="area")
+def _results(found: Sequence[Entry]) -> Html:
+    rows: list[Sequence[Any] | str] = []
+    for area, some in groupby(found, key=lambda e: e.result.statement.area):
+        rows.append(area_name(area))
+        rows += [_row(entry) for entry in some]
+    return table(("result", "kind", "derivation", "evidence", "controls refuted", "#time"), rows, cls="results")
+
+
+def _row(entry: Entry) -> Sequence[Any]:
+    statement = entry.result.statement
+    return (
+        el("a", el("span", entry.key, cls="key"), el("span", statement.title), href=page_name(entry.key), cls="to-result"),
+        str(statement.kind),
+        derivation_badge(entry),
+        evidence_badge(entry.evidence),
+        controls_share(entry),
+        seconds(entry.verdict["seconds"]) if entry.verdict is not None else "",
+    )
 
 
 def _legend() -> Html:

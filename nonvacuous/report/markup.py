@@ -43,11 +43,11 @@ def el(tag: str, *children: Any, **attributes: Any) -> Html:
 
 
 def prose(source: str) -> Html:
-    """Plain English in which backquotes enclose code."""
+    """Plain English in which backquotes enclose code; elsewhere <= and >= get their signs."""
     parts = source.split("`")
     if len(parts) % 2 == 0:  # an unpaired backquote is a backquote
-        return text(source)
-    return text([el("code", part) if i % 2 else part for i, part in enumerate(parts)])
+        parts = [source]
+    return text([el("code", part) if i % 2 else part.replace("<=", "≤").replace(">=", "≥") for i, part in enumerate(parts)])
 
 
 def as_float(value: Any) -> float:

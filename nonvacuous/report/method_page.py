@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import textwrap
 from collections.abc import Collection
 from pathlib import Path
 
 from ..numerics.methods import Method
-from .markup import Html, document, el, page_name, text
+from ..theory.errors import StorageError
+from .markup import Html, document, el, page_name, prose, text
 from .parts import copyable, facts, section, table
 
 GRAMMAR = ("fit", "predict", "sample", "save", "load")
@@ -24,9 +26,10 @@ def method_page(method: Method, results: Collection[str]) -> str:
     """The whole page. `results` are the keys that have pages of their own."""
     module = f"{PACKAGE}.{method.module}"
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
+    if spec is None or spec.origin is None:
+        raise StorageError(f"The source of {module} cannot be found.", "Reinstall the package.")
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    theorems = [el("a", key, href=page_name(key)) if key in results else el("code", key) for key in method.theorems]
+    theorems = [el("a", el("code", key), href=page_name(key)) if key in results else el("code", key) for key in method.theorems]
     return document(
         f"{method.name}: {method.title}",
         el("nav", el("a", "All results", href="index.html"), " / ", el("span", "methods"), cls="crumbs"),
@@ -36,7 +39,8 @@ def method_page(method: Method, results: Collection[str]) -> str:
                 ("Module", el("code", module)),
                 ("Needs", el("code", f"nonvacuous[{method.extra}]")),
                 ("Theorems about it", text([[el("span", t), " "] for t in theorems])),
-            ]
+            ],
+            cls="facts wide",
         ),
         section("What it does", _manual(ast.get_docstring(tree) or "")),
         _configuration(tree, method.config),
@@ -50,11 +54,11 @@ def _manual(docstring: str) -> Html:
     for block in docstring.split("\n\n"):
         lines = block.strip("\n").split("\n")
         if len(lines) > 1 and all(line.startswith(" ") for line in lines[1:]) and not lines[0].startswith(" "):
-            blocks += [el("p", lines[0]), el("pre", "\n".join(lines[1:]))]
+            blocks += [el("p", prose(lines[0])), el("pre", textwrap.dedent("\n".join(lines[1:])))]
         elif lines[0].startswith(" "):
-            blocks.append(el("pre", "\n".join(lines)))
+            blocks.append(el("pre", textwrap.dedent("\n".join(lines))))
         else:
-            blocks.append(el("p", block))
+            blocks.append(el("p", prose(block)))
     return el("div", blocks, cls="manual")
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .entries import Entry
-from .graph import MARKS
+from ..theory.bibliography import find
+from .entries import MARKS, Entry
 from .markup import Html, el, short
 
 DERIVATION_MARKS = {"replayed": "✓", "cited": "❝", "failed": "✗", "missing": "–", "unknown": "·"}
+
+
+AREA_NAMES = {"pac_bayes": "PAC-Bayes"}
+
+
+def area_name(area: str) -> str:
+    """`implicit_bias` as a heading."""
+    return AREA_NAMES.get(area, area.replace("_", " ").capitalize())
 
 
 def evidence_badge(evidence: str) -> Html:
@@ -40,22 +48,32 @@ def controls_share(entry: Entry) -> Html:
     return el("span", f"{caught} of {total}", cls="share" if caught == total else "share short")
 
 
-def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, cls: str = "", caption: str | None = None) -> Html:
-    """A table that scrolls by itself where it is too wide. A heading "#name" is set flush right, as numbers are."""
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any] | str], *, cls: str = "", caption: str | None = None) -> Html:
+    """A table that scrolls by itself where it is too wide. A heading "#name" is set flush right, as numbers are; a row
+    that is a string heads the rows that follow it."""
     right = [isinstance(h, str) and h.startswith("#") for h in head]
     names = [h[1:] if flush else h for h, flush in zip(head, right, strict=True)]
     header = el("tr", [el("th", name, scope="col", cls="number" if flush else None) for name, flush in zip(names, right, strict=True)])
-    body = [
-        el("tr", [el("td", cell, cls="number" if flush else None, data_label=name) for cell, flush, name in zip(row, right, names, strict=True)])
-        for row in rows
-    ]
+    body = [_row(row, right, names) for row in rows]
     title = el("caption", caption) if caption else None
     return el("div", el("table", title, el("thead", header), el("tbody", body), cls=cls or None), cls="scroll")
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
+def _row(row: Sequence[Any] | str, right: Sequence[bool], names: Sequence[Any]) -> Html:
+    if isinstance(row, str):
+        return el("tr", el("th", row, scope="rowgroup", colspan=len(names)), cls="group")
+    cells = zip(row, right, names, strict=True)
+    return el("tr", [el("td", cell, cls="number" if flush else None, data_label=name) for cell, flush, name in cells])
+
+
+def facts(pairs: Iterable[tuple[str, Any]], *, cls: str = "facts") -> Html:
     """A definition list; pairs without a value are left out."""
-    return el("dl", [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "", [])], cls="facts")
+    return el("dl", [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "", [])], cls=cls)
+
+
+def citation(reference: str) -> str:
+    """A reference as one line of text, without BibTeX's braces."""
+    return find(reference).line().replace("{", "").replace("}", "")
 
 
 def section(title: str, *content: Any, id_: str | None = None, note: str | None = None) -> Html:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..proofs.derivations import used_results
@@ -11,11 +11,24 @@ from ..settings import to_json
 from ..theory.bibliography import find
 from .drawing import svg
 from .entries import Entry
-from .figures import FIGURES, draw_check, draw_controls
+from .figures import FIGURES, draw_check
 from .formulas import display
 from .graph import draw_graph
-from .markup import Html, document, el, page_name, prose, short
-from .parts import control_badge, controls_share, copyable, derivation_badge, evidence_badge, facts, seconds, section, table
+from .markup import Html, document, el, page_name, prose
+from .parts import (
+    area_name,
+    citation,
+    control_badge,
+    controls_share,
+    copyable,
+    derivation_badge,
+    evidence_badge,
+    facts,
+    seconds,
+    section,
+    table,
+)
+from .strip import rows as strips
 
 PROVENANCE = {
     "read": "read in the source",
@@ -24,6 +37,7 @@ PROVENANCE = {
     "secondary": "known from secondary sources",
 }
 STEP_SIGNS = {True: ("✓", "discharged", "is-supported"), False: ("✗", "failed", "is-refuted")}
+SIZES: dict[str, dict[str, Any]] = {"HighProbabilityBound": {"height": 1.7, "margins": (2.15, 0.5)}, "LimitWithRate": {"width": 7.2, "height": 3.0}}  # inches
 NEEDS_NO_REPLAY = {"axiom": "textbook axiom", "uses": "another result", "cited": "cited, not derived here"}
 
 
@@ -32,12 +46,13 @@ def result_page(entry: Entry, everything: Sequence[Entry]) -> str:
     statement = entry.result.statement
     return document(
         f"{entry.key}: {statement.title}",
-        el("nav", el("a", "All results", href="index.html"), " / ", el("span", statement.area.replace("_", " ")), cls="crumbs"),
+        el("nav", el("a", "All results", href="index.html"), " / ", el("span", area_name(statement.area)), cls="crumbs"),
         _heading(entry),
         _warning(entry),
         _statement(entry),
-        section("What it rests on, and what rests on it", draw_graph(_neighbourhood(entry, everything), focus=entry.key), id_="graph"),
-        _derivation(entry),
+        _graph(entry, everything),
+        _figure(entry),
+        _derivation(entry, {other.key for other in everything}),
         _checks(entry),
         _provenance(entry),
         _example(entry),
@@ -79,16 +94,14 @@ def _statement(entry: Entry) -> Html:
     sources = []
     for source in statement.source:
         parts = [source.locator, source.deviation]
-        extra = el("span", " (" + "; ".join(part for part in parts if part) + ")") if any(parts) else None
-        sources.append(el("li", find(source.reference).line(), extra, el("span", PROVENANCE[source.provenance], cls="tag")))
+        extra = " (" + "; ".join(part for part in parts if part) + ")" if any(parts) else ""
+        sources.append(el("li", citation(source.reference), prose(extra), el("span", PROVENANCE[source.provenance], cls="tag")))
+    given = el("div", el("h3", "Assumptions"), el("ul", assumptions, cls="list")) if assumptions else None
     return el(
         "section",
         el("div", display(statement.latex), el("p", prose(statement.text)), cls="statement"),
-        el("h3", "Assumptions") if assumptions else None,
-        el("ul", assumptions, cls="list") if assumptions else None,
-        el("h3", "Sources"),
-        el("ul", sources, cls="list"),
-        facts([("Computed by", el("code", statement.function) if statement.function else None), ("Notebook", _notebook(entry))]),
+        el("div", given, el("div", el("h3", "Sources"), el("ul", sources, cls="list")), cls="split"),
+        facts([("Computed by", el("code", statement.function) if statement.function else None), ("Notebook", _notebook(entry))], cls="facts wide"),
     )
 
 
@@ -96,39 +109,60 @@ def _notebook(entry: Entry) -> Html | None:
     return el("code", f"notebooks/{entry.result.notebook}.ipynb") if entry.result.notebook else None
 
 
-def _neighbourhood(entry: Entry, everything: Sequence[Entry]) -> list[Entry]:
-    """All that it rests on, itself, and what uses it directly, in the catalogue's order."""
+def _graph(entry: Entry, everything: Sequence[Entry]) -> Html:
+    """All that it rests on, itself, and what uses it directly."""
     near = {used.key for used in used_results(entry.result)}
     near |= {other.key for other in everything if any(used.key == entry.key for used in other.result.uses)}
-    return [other for other in everything if other.key in near]
+    alone = el("p", "It uses no other result of the catalogue, and none uses it.", cls="note")
+    drawn = draw_graph([other for other in everything if other.key in near], focus=entry.key) if len(near) > 1 else alone
+    return section("What it rests on, and what rests on it", drawn, id_="graph")
 
 
-def _derivation(entry: Entry) -> Html | None:
+def _figure(entry: Entry) -> Html | None:
+    """The result's own figure of its verdict, where it has one."""
+    if entry.verdict is None or entry.result.figure is None:
+        return None
+    return section("Figure", svg(entry.result.figure, entry.verdict, name="own", label=entry.result.statement.title, width=7.2, height=3.6))
+
+
+def _derivation(entry: Entry, keys: Collection[str]) -> Html | None:
     if entry.verdict is None:
         return None
     found = entry.verdict["derivation"]
     items = []
     for step in found["steps"]:
         sign, words, cls = STEP_SIGNS.get(step["ok"], ("·", NEEDS_NO_REPLAY.get(step["kind"], "not replayed"), f"step-{step['kind']}"))
-        detail = el("p", step["detail"], cls="detail") if step["detail"] else None
-        time = f", {seconds(step['seconds'])}" if step["ok"] is not None else ""
-        label = words if step["ok"] is None else f"{step['kind']} {words}{time}"
+        label = words if step["ok"] is None else f"{step['kind']} {words}, {seconds(step['seconds'])}"
         badge = el("span", el("span", sign, cls="sign", aria_hidden="true"), label, cls=f"badge {cls}")
-        items.append(el("li", el("div", el("p", step["text"]), detail), badge))
+        items.append(el("li", el("div", _step(step, keys)), badge))
     steps = el("ol", items, cls="steps") if items else el("p", "No derivation is given; the checks below are all there is.")
     return section("Derivation", el("p", derivation_badge(entry, full=True), cls="badges"), steps, id_="derivation")
+
+
+def _step(step: Mapping[str, Any], keys: Collection[str]) -> list[Html]:
+    """The step in words, with a link to the result that it uses, the name of its axiom set off, or its source below it."""
+    words, detail = step["text"], step["detail"]
+    lead, mark, rest = words.partition(": " if step["kind"] == "uses" else ". " if step["kind"] == "axiom" else "] ")
+    shown: Any = prose(words)
+    if step["kind"] == "uses" and lead in keys:
+        shown = [el("a", lead, href=page_name(lead)), mark, prose(rest)]
+    elif step["kind"] == "axiom" and mark:
+        shown = [el("strong", lead), mark, prose(rest)]
+    elif step["kind"] == "cited" and mark:
+        shown, detail = prose(rest), citation(lead.removeprefix("["))
+    return [el("p", shown), el("p", prose(detail), cls="detail") if detail else Html("")]
 
 
 def _checks(entry: Entry) -> Html:
     if entry.verdict is None:
         rows = [
-            (check.name, el("code", type(check.claim).__name__), "; ".join(control.name for control in check.controls))
+            (check.name, el("span", type(check.claim).__name__, cls="claim"), "; ".join(control.name for control in check.controls))
             for check in entry.result.checks
         ]
         return section("Checks", table(("check", "claim", "controls that it must refute"), rows), id_="checks")
     anchors = [f"check-{i}" for i in range(1, len(entry.checks) + 1)]
     rows_ = [
-        (el("a", check["name"], href=f"#{anchor}"), el("code", check["claim"]), evidence_badge(check["verdict"]), _refuted(check), check["power"])
+        (el("a", check["name"], href=f"#{anchor}"), el("span", check["claim"], cls="claim"), evidence_badge(check["verdict"]), _refuted(check), check["power"])
         for anchor, check in zip(anchors, entry.checks, strict=True)
     ]
     overview = table(("check", "claim", "verdict", "controls refuted", "power"), rows_)
@@ -142,22 +176,25 @@ def _refuted(check: Mapping[str, Any]) -> Html:
 
 
 def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
-    name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
-    drawings = []
+    found = facts([("Found", _detail(check["detail"])), ("Power", check["power"])])
     if check["claim"] in FIGURES and check["series"]:
-        label = f"{check['claim']} {check['name']}: {check['verdict']}. {_head(check['detail'])}"
-        height = 2.9 if check["claim"] != "HighProbabilityBound" else 1.9
-        drawings.append(svg(draw_check, check, name=name, label=label, height=height))
-    label = "How far the controls miss: " + "; ".join(f"{c['name']}: {short(c['statistic'])}" for c in check["controls"])
-    drawings.append(svg(draw_controls, check, name=f"{name}-controls", label=label, height=0.95 + 0.42 * (1 + len(check["controls"]))))
-    controls = [(c["name"], control_badge(c["verdict"]), short(c["statistic"]), _detail(c["detail"])) for c in check["controls"]]
+        name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
+        label = f"{check['claim']}, {check['name']}: {check['verdict']}. {_head(check['detail'])}"
+        size = SIZES.get(check["claim"], {})
+        body = el("div", svg(draw_check, check, name=name, label=label, **size), found, cls="plots")
+    else:
+        body = found
+    rows = [
+        (el("em", "the claim itself"), evidence_badge(check["verdict"]), drawn, "") if control is None
+        else (control["name"], control_badge(control["verdict"]), drawn, _detail(control["detail"]))
+        for control, drawn in strips(check)
+    ]
+    note = "Controls: false variants that this check must refute. The line in each strip marks the largest deviation allowed; the scale is logarithmic."
     return el(
         "article",
         el("h3", el("span", check["claim"], cls="claim"), check["name"], evidence_badge(check["verdict"])),
-        el("p", _detail(check["detail"])),
-        el("p", "Power: ", check["power"], ".", cls="note"),
-        el("div", drawings, cls="plots"),
-        table(("control", "verdict", "#deviation / allowed", "detail"), controls, caption="Negative controls: false variants that this check must refute"),
+        body,
+        table(("variant", "verdict", "deviation / allowed", "detail"), rows, caption=note, cls="controls"),
         cls="check",
         id=anchor,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...theory.errors import InvalidInput
+from ...theory.statements.pac_bayes import BOUNDED_LOSS
 from ...theory.validation import log_inverse_delta, non_negative, unit_interval
 from .certificate import Certificate
 from .monte_carlo import gibbs_monte_carlo
@@ -53,7 +54,7 @@ def certify_losses(
     # pairwise summation of non-negative terms: relative error below 2^-53 (log2 size + 9)
     mean = min(1.0, float(array.mean()) * (1 + 2.0**-53 * (np.log2(array.size) + 10)))
     shares = delta * monte_carlo_share, delta * (1 - monte_carlo_share)
-    estimate = gibbs_monte_carlo(risk=mean, draws=draws, delta=shares[0])
+    estimate = gibbs_monte_carlo(risk=mean, draws=draws, delta=shares[0]).confirm(BOUNDED_LOSS.name)
     if n_prior:
         return seeger_kl_split(risk=estimate, kl=divergence, n=examples + int(n_prior), n_prior=n_prior, delta=shares[1])
     return seeger_kl(risk=estimate, kl=divergence, n=examples, delta=shares[1])

@@ -50,9 +50,12 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"The certificate's inputs cannot be read: {type(error).__name__} {error}.") from error
     with ctx.workdps(digits + 10):
-        if not arb(certificate.raw) >= upper or certificate.value < min(certificate.raw, 1.0):
+        # the exact bound may agree with 1 (or 0, for the lower side) to more digits than were asked for; it never passes it
+        if not (certificate.raw >= 1 or arb(certificate.raw) >= upper) or certificate.value < min(certificate.raw, 1.0):
             problems.append(f"the stored value {certificate.value!r} is below the exact bound {upper.str(20, radius=False)}")
-        if certificate.lower is not None and (certificate.parts or lower is None or not arb(certificate.lower) <= lower):
+        if certificate.lower is not None and (
+            certificate.parts or lower is None or not (certificate.lower <= 0 or arb(certificate.lower) <= lower)
+        ):
             problems.append(f"the stored lower bound {certificate.lower!r} is not justified")
         excess = float(((arb(certificate.raw) - upper) / upper).mid()) if upper > 0 else math.nan
         low, high = upper.lower().str(digits, radius=False), upper.upper().str(digits, radius=False)

@@ -28,7 +28,6 @@ class Arithmetic:
     sqrt: Callable[[Any], Any]
     minimum: Callable[[Any, Any], Any]
     maximum: Callable[[Any, Any], Any]
-    nextafter: Callable[[Any, float], Any]
     where: Callable[[Any, Any, Any], Any]
     choose: Callable[[Any, Callable[[], Any], Callable[[], Any]], Any]
     split: Callable[..., tuple[Any, ...]]
@@ -90,7 +89,6 @@ SCALAR = Arithmetic(
     sqrt=math.sqrt,
     minimum=min,
     maximum=max,
-    nextafter=math.nextafter,
     where=_where_scalar,
     choose=_choose_scalar,
     split=_split_scalar,
@@ -103,11 +101,15 @@ ARRAY = Arithmetic(
     sqrt=np.sqrt,
     minimum=np.minimum,
     maximum=np.maximum,
-    nextafter=np.nextafter,
     where=np.where,
     choose=_choose_array,
     split=_split_array,
 )
+
+
+# fl(x + fl(_STEP |x| + smallest subnormal)) is the float64 after x, apart from magnitudes near 1e-307, where it may be the one
+# after that (Rump, Zimmermann, Boldo, Melquiond 2009); much faster on arrays than nextafter.
+_STEP = 2.0**-53 * (1 + 2.0**-52)
 
 
 def add_up(ops: Arithmetic, a: Any, b: Any) -> Any:
@@ -115,7 +117,7 @@ def add_up(ops: Arithmetic, a: Any, b: Any) -> Any:
     total = a + b
     part = total - a
     error = (a - (total - part)) + (b - part)
-    return ops.where(error > 0, ops.nextafter(total, math.inf), total)
+    return ops.where(error > 0, total + (abs(total) * _STEP + 2.0**-1074), total)
 
 
 def add_down(ops: Arithmetic, a: Any, b: Any) -> Any:

@@ -7,8 +7,8 @@ Two unknowns, each well conditioned where it is used (v = -ln((1-p)/(1-q)), g = 
   error e of F moves v by at most e.
 
 The start solves kl ~ (1-q) v^2/(v + 2q), within 10 percent of the root for every (q, c). One Halley step leaves 1e-4, a
-second 1e-13, and the closing Newton step lands on the safe side of the root because the function is convex; its own
-error is below e^2/2. What is left is rounding.
+second 1e-9 or less (kl itself is evaluated no better in these two). The closing Newton step lands on the safe side of the
+root wherever it starts, because the function is convex, and leaves less than half the square of that. The rest is rounding.
 
 Rounding, u = 2^-53, with ln, exp and their relatives trusted to 2u (one ulp; glibc and NumPy's vector loops do better, and a
 test measures it). The larger of q, 1-q carries u from rounding; the smaller is exact. Worst cases, linear in u:
@@ -79,11 +79,11 @@ def enclose_upper(ops: Arithmetic, q: Any, qc: Any, c: Any) -> Enclosure:
 
 def _solve_gap(ops: Arithmetic, q: Any, qc: Any, c: Any, start: Any) -> tuple[Any, Any]:
     gap = qc * start / (1.0 + start * (0.5 + start / 12))  # Pade approximant of 1 - exp(-v), 1 percent at worst
-    for terms in (ROUGH, HALF, FULL):
+    for series in (ROUGH, HALF, FULL):
         p, pc = q + gap, qc - gap
-        kl = excess_term(ops, q, gap, terms) + excess_term(ops, qc, -gap, terms)
+        kl = excess_term(ops, q, gap, series) + excess_term(ops, qc, -gap, series)
         step = ((kl - c) / gap) * (p * pc / gap)
-        if terms != FULL:
+        if series is not FULL:
             step = step / (1.0 - 0.5 * step * (q * pc / p + qc * p / pc))
         gap = gap - gap * step
     gap = gap * (1 + GAP_ULPS * ULP)

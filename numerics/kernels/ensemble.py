@@ -152,7 +152,7 @@ def cholesky(name: str, matrix: Matrix) -> Matrix:
         rcond, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L")
         if rcond >= _SMALLEST_RCOND:
             return factor
-    raise SingularGram(name, np.linalg.eigvalsh(matrix))
+    raise SingularGram(name, np.linalg.eigvalsh(matrix).astype(np.float64))
 
 
 def _factor(matrix: Matrix) -> Matrix:

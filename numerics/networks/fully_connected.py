@@ -168,7 +168,8 @@ def forward(network: FullyConnected, parameters: Parameters, x: Tensor) -> Trace
             f"x is {x.dtype} and the parameters {parameters.weights[0].dtype}.", "Use one dtype, float64."
         )
     h = x if x.ndim == 3 else x.expand(parameters.members, *x.shape)
-    features, preactivations = [], []
+    features: list[Tensor] = []
+    preactivations: list[Tensor] = []
     layers = zip(parameters.weights, parameters.biases, network.factors, strict=True)
     for w, b, (weight_factor, bias_factor) in layers:
         if preactivations:

@@ -22,7 +22,7 @@ from .moments import Moments, representable, state
 # fraction of Mills' ratio has converged to rounding in 60 levels.
 TAIL = 5.0
 LEVELS = 60
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _SQRT_2PI = np.sqrt(2 * np.pi)
 
 
@@ -64,8 +64,8 @@ def probit(mean: Any, variance: Any, scale: float = 1.0) -> Moments:
     """Phi(scale * X): mean Phi(k) with k = scale m / sqrt(1 + scale^2 v), variance by an integral (vp.probit).
 
     Var = (1/pi) int_{1-w}^1 exp(-k^2 (1 + x^2)/2) / (1 + x^2) dx with w = 2 u / (R (1 + R)), R = sqrt(1 + 2 u) and
-    u = scale^2 v: the difference 2 [T(k, 1) - T(k, 1/R)] of Owen's T functions as one integral, by 20 Gauss-Legendre
-    nodes. Relative error of the variance below 1e-12 for |k| <= 10.
+    u = scale^2 v: the difference 2 [T(k, 1) - T(k, 1/R)] of Owen's T functions as one integral, by 32 Gauss-Legendre
+    nodes. Relative error of the variance below 1e-12 for |k| <= 15 (20 nodes leave 7e-9 there).
     """
     x = state(mean, variance)
     scale = float(finite("scale", scale, ndim=0))

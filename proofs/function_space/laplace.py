@@ -37,8 +37,14 @@ class LaplaceSetting:
 
     def __post_init__(self) -> None:
         train, test = finite("jacobian", self.jacobian, ndim=3), finite("test_jacobian", self.test_jacobian, ndim=3)
-        if not train.size or finite("outputs", self.outputs, ndim=2).shape != train.shape[:2] or test.shape[1:] != train.shape[1:]:
-            raise InvalidInput("The Jacobians and outputs do not fit.", "Shapes: (N, C, P), (N, C) and (M, C, P), none of them empty.")
+        if (
+            not train.size
+            or finite("outputs", self.outputs, ndim=2).shape != train.shape[:2]
+            or test.shape[1:] != train.shape[1:]
+        ):
+            raise InvalidInput(
+                "The Jacobians and outputs do not fit.", "Shapes: (N, C, P), (N, C) and (M, C, P), none of them empty."
+            )
         for name, value in (("prior_precision", self.prior_precision), ("noise_variance", self.noise_variance)):
             if value is not None and float(finite(name, value, ndim=0)) <= 0:
                 raise InvalidInput(f"{name} is {value!r}.", "It must be a finite number larger than 0.")
@@ -113,21 +119,30 @@ def generic_matrices() -> list[tuple[Any, Any]]:
 
 
 DERIVATION = (
-    Axiom(GAUSSIAN_AFFINE, "f(x,T) + J(x)(t - T) with t ~ N(T, H^-1) has covariance J(x) H^-1 J(x')^T; H = W^T W + d I with W = R^T J"),
+    Axiom(
+        GAUSSIAN_AFFINE,
+        "f(x,T) + J(x)(t - T) with t ~ N(T, H^-1) has covariance J(x) H^-1 J(x')^T; H = W^T W + d I with W = R^T J",
+    ),
     Algebra(
         "for every G, H (I - W^T G W/d)/d - I = W^T (I - (I + W W^T/d) G) W/d, non-commuting symbols for matrices of any size; "
         "so G = (I + W W^T/d)^-1 gives the inverse of H",
         inverse_of_the_precision,
     ),
-    Algebra("between the test Jacobians it is k - k_xX R G R^T k_Xx', with R^T K R = W W^T/d", covariance_by_the_kernel),
-    Algebra("if R has an inverse, R^-1 R = R^T R^-T = I leaves (Lam^-1 + K) R G R^T = R^-T R^T = I", invertible_curvature),
+    Algebra(
+        "between the test Jacobians it is k - k_xX R G R^T k_Xx', with R^T K R = W W^T/d", covariance_by_the_kernel
+    ),
+    Algebra(
+        "if R has an inverse, R^-1 R = R^T R^-T = I leaves (Lam^-1 + K) R G R^T = R^-T R^T = I", invertible_curvature
+    ),
     Algebra("the Hessian of -ln softmax is diag(p) - p p^T, for three classes", softmax_curvature),
     Algebra(
         "R R^T = diag(p) - p p^T for R = diag(sqrt p) - p sqrt(p)^T, for three classes",
         softmax_factor,
         (("r1", 0, 0.5), ("r2", 0, 0.5)),
     ),
-    Algebra("the whole identity, entry by entry on generic matrices with two parameters and two data", generic_matrices),
+    Algebra(
+        "the whole identity, entry by entry on generic matrices with two parameters and two data", generic_matrices
+    ),
 )
 
 # --- prediction ---------------------------------------------------------------------------------------------------
@@ -200,7 +215,9 @@ def shipped(s: LaplaceSetting, **changes: float) -> NDArray[np.float64]:
         return torch.from_numpy(np.concatenate([outputs[:, :, None], jacobian], axis=2))
 
     likelihood = "softmax" if s.noise_variance is None else "gaussian"
-    targets = torch.zeros(len(s.outputs), dtype=torch.int64) if s.noise_variance is None else torch.from_numpy(s.outputs)
+    targets = (
+        torch.zeros(len(s.outputs), dtype=torch.int64) if s.noise_variance is None else torch.from_numpy(s.outputs)
+    )
     route = "weight" if len(s.outputs) % 2 else "function"  # the two shipped routes take turns
     given = {"prior_precision": s.prior_precision, "noise_variance": s.noise_variance, **changes}
     config = laplace.LaplaceConfig(likelihood=likelihood, route=route, link="probit", **given)  # type: ignore[arg-type]
@@ -223,7 +240,9 @@ def width(s: LaplaceSetting) -> NDArray[np.float64]:
 
 
 FORMULA = Formula(
-    expression=lambda s: weight_space_blocks(s.jacobian, s.outputs, s.test_jacobian, s.prior_precision, s.noise_variance),
+    expression=lambda s: weight_space_blocks(
+        s.jacobian, s.outputs, s.test_jacobian, s.prior_precision, s.noise_variance
+    ),
     shipped=shipped,
     read=marginal_blocks,
     sample=sample,

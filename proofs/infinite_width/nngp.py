@@ -64,7 +64,7 @@ def sample_pair(rng: np.random.Generator) -> KernelSetting:
     layers = int(rng.integers(2, 6))
     x = rng.normal(size=3) * 10 ** rng.uniform(-0.5, 0.5)
     near = x + 10 ** rng.uniform(-12, 0) * rng.normal(size=3)
-    y = (near, near, near, x, 1.001 * x, 0.1 * near - x, 0 * x)[rng.integers(7)]
+    y = (near, near, near, x, 1.001 * x, 0.3 * rng.normal(size=3) - x, 0 * x)[rng.integers(7)]
     return KernelSetting(
         x[None],
         y[None],
@@ -108,6 +108,7 @@ FORMULA = Formula(
     read=lambda p: p.kernel,
     sample=sample_pair,
     width=lambda s: rounding_width(s, "nngp"),
+    count=80,
 )
 
 

@@ -110,6 +110,7 @@ FORMULA = Formula(
     read=lambda p: p.kernel,
     sample=nngp.sample_pair,
     width=lambda s: nngp.rounding_width(s, "ntk"),
+    count=80,
 )
 
 

@@ -85,7 +85,7 @@ FORMULA = Formula(
     shipped=_shipped,
     read=lambda p: p.upper,
     sample=sample,
-    width=lambda s: 28 * HALF_ULP,
+    width=lambda s: 36 * HALF_ULP,
     side="upper",
 )
 

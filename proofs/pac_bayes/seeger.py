@@ -96,8 +96,8 @@ def sample(rng: np.random.Generator) -> KlBoundSetting:
 
 
 def width(s: KlBoundSetting) -> float:
-    """c is rounded up by at most 16 half-ulps; UP is concave in c with UP(q,0) = q, so its relative change is no larger."""
-    return (16 + 12) * HALF_ULP
+    """c is rounded up by at most 24 half-ulps (14 for ln xi); UP is concave in c with UP(q,0) = q, so its relative change is no larger."""
+    return (24 + 12) * HALF_ULP
 
 
 def _certificate(s: KlBoundSetting, **changes: Any) -> float:
@@ -131,8 +131,8 @@ LOWER = replace(
     expression=lambda s: seeger_lower_ball(s.risk, s.kl, s.n, s.log_inv_delta),
     shipped=lambda s: seeger_kl(risk=s.risk, kl=s.kl, n=s.n, log_inv_delta=s.log_inv_delta).lower,
     read=lambda p: p.lower,
-    # near 0 the lower end is q e^-v with v up to c/q: an error of c's 16 half-ulps in the exponent, and (v + 8) ulps of its own
-    width=lambda s: 40 * (1 + (s.kl + 2 * np.log(4 * s.n) + s.log_inv_delta) / (s.n * max(s.risk, 1e-9))) * HALF_ULP,
+    # near 0 the lower end is q e^-v with v up to c/q: an error of c's 24 half-ulps in the exponent, and (v + 8) ulps of its own
+    width=lambda s: 60 * (1 + (s.kl + 2 * np.log(4 * s.n) + s.log_inv_delta) / (s.n * max(s.risk, 1e-9))) * HALF_ULP,
     side="lower",
 )
 

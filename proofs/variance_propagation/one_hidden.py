@@ -43,6 +43,7 @@ class OneHiddenSetting:
 
 # --- derivation ---------------------------------------------------------------------------------------------------
 
+
 def product_of_independents() -> list[tuple[Any, Any]]:
     import sympy as sp
 

@@ -21,6 +21,7 @@ from nonvacuous.numerics.certified import (
     kl_upper_derivatives,
     kl_upper_parts,
 )
+from nonvacuous.numerics.certified.excess import FULL, HALF, ROUGH
 from nonvacuous.numerics.certified.kl_newton import COMPLEMENT_ULPS, COMPLEMENT_ULPS_PER_V, GAP_ULPS
 from nonvacuous.theory.balls import KlInverseBall, binary_kl_ball, kl_lower_ball, kl_upper_ball
 from nonvacuous.theory.errors import InvalidInput
@@ -147,6 +148,19 @@ def test_elementary_functions_are_within_the_trusted_ulp() -> None:
                 spacing = float(np.spacing(abs(float(exact.mid()))))
                 assert abs(arb(float(value)) - exact) <= spacing
                 assert abs(arb(scalar_function(float(point))) - exact) <= spacing
+
+
+@pytest.mark.parametrize(("series", "error"), [(ROUGH, 2e-5), (HALF, 4e-9), (FULL, 6e-17)])
+def test_series_coefficients(series: tuple[float, ...], error: float) -> None:
+    """Each polynomial approximates S(z) = sum z^k/(2k+3) on [0, 1/4]: the fitted ones to their degree, the last to rounding."""
+    with ctx.workprec(200):
+        for i in range(101):
+            z = arb(i) / 400
+            exact = sum((z**k / (2 * k + 3) for k in range(60)), arb(0))  # the rest is below 1e-37
+            value = arb(0)
+            for coefficient in series:
+                value = value * z + arb(coefficient)
+            assert abs(value - exact) <= error * exact
 
 
 @given(q=probabilities, c=divergences)

@@ -72,6 +72,17 @@ def test_real_descent_stays_within_the_rounding_floor_of_the_path_and_within_the
         assert np.linalg.norm(null_projector(x) @ (measured - w)) <= floor + 1e-14 * np.linalg.norm(measured)
 
 
+def test_bounds_are_attained_or_at_least_not_vacuous():
+    # An error along the slowest direction alone decays exactly at the rate rho.
+    x, y, w = np.diag([1.0, 0.5]), np.array([1.0, 1.0]), np.array([1.0, 5.0])
+    error = np.linalg.norm(gradient_descent_path(x, y, w, step=1.0, time=8) - gradient_descent_limit(x, y, w))
+    assert convergence_bound(x, y, w, step=1.0, steps=8) == pytest.approx(error, rel=1e-12) == pytest.approx(3 * 0.75**8)
+    # The rounding floor grows with the steps and stays far below anything that a wrong formula would change.
+    floors = [rounding_floor(x, y, w, step=1.0, steps=t) for t in (0, 1, 10, 100)]
+    assert floors == sorted(floors)
+    assert floors[-1] < 1e-12
+
+
 def test_ten_thousand_steps_agree_with_the_formula_to_twelve_digits():
     rng = np.random.default_rng(3)
     x, y, w = rng.normal(size=(4, 7)), rng.normal(size=4), rng.normal(size=7)

@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+from nonvacuous.numerics.intervals import multiplier
 from nonvacuous.numerics.kernels.ensemble import (
     SingularGram,
     ensemble_covariance,
     ensemble_mean,
     gram_blocks,
+    rnd_error_covariance,
+    rnd_variance,
     smoother,
 )
 from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels
@@ -102,8 +105,20 @@ def test_rnd_error_covariance_is_twice_the_ensembles_at_every_time():
         joint = np.kron(np.eye(2), k.joint())
         error = both @ joint @ both.T
         ensemble = ensemble_covariance(k, t, time_sum_loss=time)
+        np.testing.assert_allclose(error, rnd_error_covariance(k, t, time_sum_loss=time), atol=1e-10)
         np.testing.assert_allclose(error, 2 * ensemble, atol=1e-10)
         assert np.abs(error - ensemble).max() > 0.1 * np.abs(ensemble).max()  # erratum: no factor 2
+
+
+def test_rnd_variance_halves_the_mean_square_over_heads():
+    rng = np.random.default_rng(0)
+    u, g = rng.normal(size=(2, 3, 50_000))  # errors of variance 2: twice an ensemble variance of 1
+    relative = rnd_variance(u, g) - 1
+    assert np.abs(relative).max() <= multiplier(3) * np.sqrt(2 / 50_000)
+    assert np.abs(2 * rnd_variance(u, g) - 1).min() > 0.5  # the mean square itself is not the variance
+    for wrong in ((u, g[:2]), (u[:, :0], g[:, :0]), (u, np.full_like(g, np.nan)), (1.0, 2.0)):
+        with pytest.raises(InvalidInput):
+            rnd_variance(*wrong)
 
 
 def test_mean_is_the_kernel_regression():

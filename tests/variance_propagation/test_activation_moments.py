@@ -50,8 +50,8 @@ def relu_reference(m, v):
 
 def smooth_reference(function, m, v):
     s = arb(v).sqrt()
-    step = arb(max(-17.0, min(17.0, -m / float(s))))  # where a sigmoidal function turns
-    pieces = [arb(-18), step - 1 / (1 + s), step, step + 1 / (1 + s), arb(18)]
+    step = arb(max(-23.0, min(23.0, -m / float(s))))  # where a sigmoidal function turns
+    pieces = [arb(-24), step - 1 / (1 + s), step, step + 1 / (1 + s), arb(24)]
 
     def moment(g):
         return sum((integral(g, a, b) for a, b in itertools.pairwise(pieces)), arb(0))
@@ -76,25 +76,19 @@ CASES = {
 def test_moments_agree_with_quadrature(name):
     shipped, reference, function = CASES[name]
     got = shipped(*np.array(SETTINGS).T)
-    previous, ctx.prec = ctx.prec, PRECISION
-    try:
+    with ctx.workprec(PRECISION):
         for (m, v), mean, variance in zip(SETTINGS, got.mean, got.variance, strict=True):
             true_mean, true_variance = (float(part.mid()) for part in reference(m, v))
             scale = max(np.sqrt(v), abs(function(m)))
             assert abs(mean - true_mean) <= 1e-10 * abs(true_mean) + 1e-14 * scale, (m, v)
             assert abs(variance - true_variance) <= 1e-10 * true_variance + 1e-14 * v, (m, v)
-    finally:
-        ctx.prec = previous
 
 
 @pytest.mark.parametrize("a", [-37.0, -30.0, -12.0, -6.0, -5.0, -4.999, -2.0, 0.0, 3.0, 5.0, 40.0])
 def test_relu_has_relative_accuracy_in_both_tails(a):
     got = relu(a * 0.5, 0.25)
-    previous, ctx.prec = ctx.prec, PRECISION
-    try:
+    with ctx.workprec(PRECISION):
         mean, variance = (float(part.mid()) for part in relu_reference(a * 0.5, 0.25))
-    finally:
-        ctx.prec = previous
     assert got.mean == pytest.approx(mean, rel=1e-12, abs=0)
     assert got.variance == pytest.approx(variance, rel=1e-12, abs=0)
 
@@ -139,3 +133,14 @@ def test_bad_input_is_refused(name, mean, variance):
 def test_probit_refuses_scale_zero():
     with pytest.raises(InvalidInput, match="scale"):
         probit(0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("v", [1e-12, 1e-2, 1.0, 1e4])
+@pytest.mark.parametrize("k", [0.0, 0.7, -3.0, 6.0, -10.0, 15.0])
+def test_erf_variance_has_relative_accuracy_to_fifteen_deviations(k, v):
+    m = k * np.sqrt((1 + 2 * v) / 2)
+    with ctx.workprec(2 * PRECISION):  # the variance is as small as 1e-110, and the quadrature's accuracy is absolute
+        _, variance = smooth_reference(lambda z: z.erf(), m, v)
+    # k itself is rounded: d ln Var / d ln k is at most k^2 (1 + x^2)
+    rounding = 8 * np.finfo(float).eps * (1 + 2 * k**2)
+    assert erf(m, v).variance == pytest.approx(float(variance.mid()), rel=1e-12 + rounding, abs=0)

@@ -34,7 +34,9 @@ def erf_moments(m: arb, v: arb) -> Moments:
 
     area = acb.integral(height, 1 / (1 + 4 * v).sqrt(), arb(1))
     if not area.is_finite():
-        raise NumericalFailure("The variance integral was not enclosed.", "The input is too extreme for ball arithmetic.")
+        raise NumericalFailure(
+            "The variance integral was not enclosed.", "The input is too extreme for ball arithmetic."
+        )
     return (m / (1 + 2 * v).sqrt()).erf(), 4 / arb.pi() * area.real
 
 

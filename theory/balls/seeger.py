@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
 
-from flint import arb
+from flint import arb, ctx
 
 from .context import Exact, exact_fraction, refine, to_ball
 from .kl import kl_lower_ball, kl_upper_ball
@@ -55,8 +55,9 @@ def at_ball(
     if kl == float("inf"):
         return inverse(risk, float("inf"), digits=digits).p  # type: ignore[attr-defined]
     c = complexity(kl, n, log_inv_delta, constant, digits + 10)
-    ends = [inverse(risk, _rational(end), digits=digits).p for end in (c.lower(), c.upper())]  # type: ignore[attr-defined]
-    return ends[0].union(ends[1])
+    with ctx.workdps(digits + 20):  # an end point or a union taken at the global precision would be rounded to it
+        ends = [inverse(risk, _rational(end), digits=digits).p for end in (c.lower(), c.upper())]  # type: ignore[attr-defined]
+        return ends[0].union(ends[1])
 
 
 def _rational(end: arb) -> Fraction:

@@ -41,7 +41,12 @@ LLA_FUNCTION = Statement(
     "is k(x,x') - k(x,X) (Lam^-1 + K)^-1 k(X,x'). For a softmax R = diag(sqrt p) - p sqrt(p)^T.",
     latex=r"J(x) H^{-1} J(x')^\top = k(x,x') - k(x,X)\, R\, (I + R^\top K R)^{-1} R^\top\, k(X,x')",
     source=(
-        Source("ortega2024", "", "the form with R, which a singular Lam needs, and R for a softmax are derived here", "secondary"),
+        Source(
+            "ortega2024",
+            "",
+            "the form with R, which a singular Lam needs, and R for a softmax are derived here",
+            "secondary",
+        ),
         Source("here", provenance="derived"),
     ),
     assumptions=(CURVATURE, PROPER_PRIOR),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..statement import Assumption, Kind, Source, Statement
 
 FACTORISED = Assumption(
-    "factorised Gaussian posterior", "All weights and biases are independent Gaussians; only their means and variances are given."
+    "factorised Gaussian posterior",
+    "All weights and biases are independent Gaussians; only their means and variances are given.",
 )
 FIXED_INPUT = Assumption("fixed input", "The input x carries no randomness.")
 
@@ -22,7 +23,9 @@ ONE_HIDDEN_EXACT = Statement(
     source=(
         Source("here", provenance="derived"),
         Source("frey1999", "", "moments of a ReLU of a Gaussian", "standard"),
-        Source("wieczorek2026", "", "the layer rules are our reconstruction; only the abstract could be read", "secondary"),
+        Source(
+            "wieczorek2026", "", "the layer rules are our reconstruction; only the abstract could be read", "secondary"
+        ),
     ),
     assumptions=(FACTORISED, FIXED_INPUT),
     function="nonvacuous.numerics.propagation.propagate_one_hidden",

@@ -1,0 +1,81 @@
+"""The proof files of this area: derivations replay, settings refuse bad input, importing them loads no torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from nonvacuous.proofs.derivations import derive
+from nonvacuous.proofs.infinite_width import INFINITE_WIDTH
+from nonvacuous.proofs.infinite_width.settings import EnsembleSetting, KernelSetting
+from nonvacuous.theory.errors import InvalidInput
+from nonvacuous.theory.statement import Answer
+
+
+@pytest.mark.parametrize("result", INFINITE_WIDTH, ids=lambda result: result.key)
+def test_derivations_replay(result):
+    status = derive(result)
+    assert status.failed == 0, [step for step in status.steps if step.ok is False]
+    # only the step from finite training to its linearisation is taken from the literature
+    assert status.cited_steps == (0 if result.key in ("iw.nngp_limit", "iw.ntk_recursion") else 1)
+
+
+@pytest.mark.parametrize("result", INFINITE_WIDTH, ids=lambda result: result.key)
+def test_predictions_of_the_examples_are_finite(result):
+    for value in vars(result.predict(result.example)).values():
+        assert np.isfinite(value).all()
+
+
+def test_importing_the_proofs_loads_no_torch():
+    code = "import sys; import nonvacuous.proofs.infinite_width; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+X = np.eye(3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"x": X[0]},
+        {"x": X * np.nan},
+        {"y": X[:, :2]},
+        {"activation": "tanh"},
+        {"weight_scale": (1.0,)},
+        {"weight_scale": (1.0, 0.0)},
+        {"bias_scale": (0.1,)},
+        {"bias_scale": (0.1, -0.1)},
+    ],
+)
+def test_bad_kernel_settings_are_refused(changes):
+    good = {"x": X, "y": X, "activation": "relu", "weight_scale": (1.0, 1.0), "bias_scale": (0.1, 0.1)}
+    KernelSetting(**good)
+    with pytest.raises(InvalidInput):
+        KernelSetting(**(good | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"train": X[0]}, {"test": X[:, :2]}, {"labels": np.ones(2)}, {"labels": np.full(3, np.inf)}, {"activation": "id"}],
+)
+def test_bad_ensemble_settings_are_refused(changes):
+    good = {
+        "train": X,
+        "test": X,
+        "labels": np.ones(3),
+        "activation": "erf",
+        "weight_scale": (1, 1),
+        "bias_scale": (0, 0),
+    }
+    EnsembleSetting(**good)
+    with pytest.raises(InvalidInput):
+        EnsembleSetting(**(good | changes))
+
+
+def test_repeated_training_inputs_violate_the_assumption():
+    statement = INFINITE_WIDTH[-1].statement
+    example = INFINITE_WIDTH[-1].example
+    positive = next(a for a in statement.assumptions if a.test is not None)
+    assert positive.answer(example) is Answer.HOLDS
+    repeated = EnsembleSetting(X[[0, 0, 1]], X, np.ones(3), "erf", (1, 1), (0, 0))
+    assert positive.answer(repeated) is Answer.VIOLATED

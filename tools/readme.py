@@ -1,0 +1,63 @@
+"""Rewrite the generated tables of README.md: public names, and the catalogue's summary. `--check` fails when they are old."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import nonvacuous
+from nonvacuous.shipped import entries
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def public_names() -> str:
+    """Every name of `nonvacuous.PUBLIC_NAMES`, with the first sentence of its documentation."""
+    lines = ["| name | what it is |", "|---|---|"]
+    for name in sorted(nonvacuous.PUBLIC_NAMES):
+        value = getattr(nonvacuous, name)
+        if name == "catalogue":
+            text = f"The results, in teaching order: a tuple of {len(value)} `Result`s."
+        else:
+            text = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
+        names = getattr(value, "__all__", None) if inspect.ismodule(value) else None
+        listed = ": " + ", ".join(f"`{n}`" for n in sorted(names)) if names else ""
+        lines.append(f"| `nv.{name}` | {text}{listed} |")
+    return "\n".join(lines)
+
+
+def catalogue() -> str:
+    """One line a result, from the shipped verdicts."""
+    lines = ["| key | result | kind | derivation | evidence | controls refuted |", "|---|---|---|---|---|---|"]
+    for entry in entries():
+        if entry["result"]:
+            verdict = entry["verdict"]
+            caught = sum(control["verdict"] == "refuted" for control in verdict["controls"])
+            derivation = verdict["derivation"].partition(" from ")[0]
+            cells = (f"`{entry['key']}`", entry["title"], entry["kind"], derivation, verdict["evidence"], f"{caught} of {len(verdict['controls'])}")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rewritten(text: str) -> str:
+    """The README with its generated blocks replaced."""
+    for name, table in (("public-names", public_names()), ("catalogue", catalogue())):
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md has no block <!-- {name} -->")
+        text = pattern.sub(lambda match, table=table: match.group(1) + table + match.group(2), text)  # type: ignore[misc]
+    return text
+
+
+def main() -> None:
+    text = README.read_text(encoding="utf-8")
+    new = rewritten(text)
+    if "--check" in sys.argv[1:]:
+        raise SystemExit(0 if new == text else "README.md is out of date: run `make catalogue`")
+    README.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
