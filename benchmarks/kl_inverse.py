@@ -21,6 +21,7 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 from flint import arb, ctx  # noqa: E402
+
 from nonvacuous.numerics.certified import kl_upper, kl_upper_parts  # noqa: E402
 from nonvacuous.theory.balls import kl_upper_ball  # noqa: E402
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
 from nonvacuous.numerics.networks.fully_connected import (
     FullyConnected,
     Parameters,

@@ -40,7 +40,8 @@ def __getattr__(name: str) -> object:
         from nonvacuous.theory.errors import MissingExtra
 
         raise MissingExtra(
-            f"nonvacuous.{name} needs {error.name}, which is not installed.", "Install CPU torch first, then 'nonvacuous[torch]'."
+            f"nonvacuous.{name} needs {error.name}, which is not installed.",
+            "Install CPU torch first, then 'nonvacuous[torch]'.",
         ) from error
     return found if attribute is None else getattr(found, attribute)
 

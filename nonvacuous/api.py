@@ -18,17 +18,28 @@ from .theory.bibliography import find
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found. `ruling` is the worst of its results; `results` holds one record per result, as stored."""
+    """What a verification found. `results` holds one record per result, as stored; `passed` is the whole of it in one word."""
 
     results: tuple[dict[str, Any], ...]
     out: Path
 
     @property
+    def passed(self) -> bool:
+        """Everything supported, every control refuted, every derivation step discharged."""
+        return (
+            self.ruling == "supported"
+            and self.controls_refuted
+            and not any(r["derivation"]["failed"] for r in self.results)
+        )
+
+    @property
     def ruling(self) -> Ruling:
+        """The worst of its results. Evidence only: it says nothing of the controls."""
         return worst([record["verdict"] for record in self.results])
 
     @property
     def controls_refuted(self) -> bool:
+        """Whether every wrong variant was caught. If not, the checks cannot see what they claim to."""
         return all(record["controls_refuted"] for record in self.results)
 
     def __str__(self) -> str:
@@ -37,13 +48,16 @@ class Verdict:
             lines.append(f"{record['key']}: {record['verdict']}, {record['derivation']['status']}")
             for check in record["checks"]:
                 caught = sum(control["verdict"] == "refuted" for control in check["controls"])
-                lines.append(f"  {check['verdict']}: {check['name']} ({caught} of {len(check['controls'])} controls refuted)")
+                lines.append(
+                    f"  {check['verdict']}: {check['name']} ({caught} of {len(check['controls'])} controls refuted)"
+                )
                 lines.append(f"    {check['detail']}; {check['power']}")
+                lines += [f"    CONTROL SURVIVED: {c['name']}" for c in check["controls"] if c["verdict"] != "refuted"]
         return "\n".join(lines)
 
 
 def pick_device(device: str) -> str:
-    """"auto" is the first CUDA device where torch sees one, else the CPU; anything else must exist."""
+    """ "auto" is the first CUDA device where torch sees one, else the CPU; anything else must exist."""
     if device == "cpu":
         return device
     try:
@@ -55,7 +69,9 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return "cuda" if available else "cpu"
     if device.partition(":")[0] != "cuda" or not available:
-        raise InvalidInput(f"There is no device {device!r} here.", "Use cpu, cuda (with a CUDA build of torch and a GPU) or auto.")
+        raise InvalidInput(
+            f"There is no device {device!r} here.", "Use cpu, cuda (with a CUDA build of torch and a GPU) or auto."
+        )
     return device
 
 
@@ -73,9 +89,13 @@ def verify(
     Raises `UnknownKey`, `StorageError`, or `NonvacuousError` with the first failure.
     """
     if catalogue is None:
-        from .proofs.catalogue import CATALOGUE as catalogue  # noqa: N811
+        from .proofs.catalogue import CATALOGUE
+
+        catalogue = CATALOGUE
     found: dict[str, dict[str, Any]] = {}
-    for event in events(catalogue, names=names, out=Path(out), budget=budget, device=pick_device(device), seed=seed, jobs=jobs):
+    for event in events(
+        catalogue, names=names, out=Path(out), budget=budget, device=pick_device(device), seed=seed, jobs=jobs
+    ):
         if isinstance(event, Failed):
             error = NonvacuousError(f"{event.key}: {event.problem}", event.trace)
             error.exit_code = event.exit_code

@@ -11,24 +11,39 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import NonvacuousError
 from .shipped import DEFAULT_OUT
 
+if TYPE_CHECKING:
+    from .numerics.certify.digits import DigitsReport, Stage
+
 DIGITS = "digits"
+DESCRIPTION = (
+    "A network with one hidden layer and a Gaussian over its weights, trained on scikit-learn's handwritten digits through a PAC-Bayes "
+    "objective. Its prior was learned on a part of the images that the bound does not count."
+)
 
 
 def stored_certificate(out: Path) -> Mapping[str, Any] | None:
-    """What the main job certified in `out`, as plain data; None when it never ran there."""
+    """What the main job certified in `out`, as plain data; None when it never finished there."""
     try:
-        return dict(json.loads((out / DIGITS / "report.json").read_text(encoding="utf-8")))
+        numbers = json.loads((out / DIGITS / "digits.json").read_text(encoding="utf-8"))
+        certificate = json.loads((out / DIGITS / "certificate.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+    return {
+        "title": "A certified classifier of handwritten digits",
+        "description": DESCRIPTION,
+        "certificate": certificate,
+        **numbers,
+    }
 
 
 def main(arguments: list[str]) -> int:
     """Run everything and return the exit code of the verification."""
+    from .cli.output import table
     from .cli.verification import print_verdicts, run_verification
     from .numerics.certify.digits import certify_digits
     from .proofs.catalogue import CATALOGUE
@@ -41,24 +56,78 @@ def main(arguments: list[str]) -> int:
         CATALOGUE, (), budget="quick", device="cpu", jobs=os.cpu_count() or 1, time_limit=None, out=out, seed=0
     )
     print("[2/3] certify a network: an MLP with a Gaussian posterior on scikit-learn's digits", flush=True)
-    certified = certify_digits(out / DIGITS, progress=_tell)
+    digits = _with_progress(lambda tell: certify_digits(out / DIGITS, progress=tell))
     print("[3/3] write the report", flush=True)
     path = write_report(out, CATALOGUE, stored_certificate(out))
     print_verdicts(verdicts)
-    print(certified)
-    print(f"\nreport   {path}\nseconds  {time.monotonic() - start:.0f}\n\nTry next:")
-    python = Path(sys.executable)
-    here = Path.cwd()
-    command = python.with_name("nonvacuous")
-    command = command.relative_to(here) if command.is_relative_to(here) else Path("nonvacuous")
+    print()
+    table(["the certified network", ""], _digits_rows(digits))
+    command = _command()
+    print(f"report   {path}\nseconds  {time.monotonic() - start:.0f}\n\nTry next:")
     print(f"  {command} show pb.kl")
     print(f"  {command} bound pb.kl --risk 0.0155 --kl 73.2 --n 30000 --delta 0.025")
     print(f"  {command} check {out / DIGITS / 'certificate.json'}")
     return code
 
 
-def _tell(message: str) -> None:
-    print(f"      {message}", file=sys.stderr, flush=True)
+def _digits_rows(digits: DigitsReport) -> list[list[str]]:
+    certificate = digits.certificate
+    return [
+        [
+            "certified error of a random draw",
+            f"{certificate.value:.4f} at most, with probability {1 - certificate.delta:.4g}",
+        ],
+        ["its error on the test images", f"{digits.test_gibbs_error:.4f} ({digits.n_test} images)"],
+        ["error of the mean network (not certified)", f"{digits.test_mean_error:.4f}"],
+        [
+            "its error on the bound's images",
+            f"{digits.empirical_risk:.4f} ({digits.n_bound} images, {digits.draws} draws)",
+        ],
+        [
+            "KL to the prior",
+            f"{digits.kl:.2f} nats, {digits.parameters} parameters, prior from {digits.n_prior} other images",
+        ],
+        ["spent delta", ", ".join(f"{entry.delta:.3g} on {entry.event}" for entry in certificate.ledger.entries)],
+        ["computed in", f"{digits.seconds:.0f} s" + (" by an earlier run" if digits.reused else "")],
+    ]
+
+
+def _with_progress(work: Any) -> DigitsReport:
+    """Run the digits job with a bar for each of its stages, on standard error."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: Stage) -> None:
+            if stage.name not in tasks:
+                tasks[stage.name] = progress.add_task(stage.name, total=stage.total)
+            progress.update(tasks[stage.name], completed=stage.done)
+
+        return work(tell)
+
+
+def _command() -> str:
+    """How to call the command line from here."""
+    script = Path(sys.executable).with_name("nonvacuous")
+    here = Path.cwd()
+    return str(script.relative_to(here)) if script.is_relative_to(here) else "nonvacuous"
 
 
 if __name__ == "__main__":

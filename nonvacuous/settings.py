@@ -36,13 +36,17 @@ def to_json(value: Any) -> Any:
 def from_json(cls: type, data: Any, where: str = "the setting") -> Any:
     """An instance of the frozen dataclass `cls` from a JSON object. Unknown, missing and ill-typed fields are errors."""
     if not isinstance(data, Mapping):
-        raise InvalidInput(f"{where} is {type(data).__name__}, not a JSON object.", f"It needs {', '.join(schema(cls))}.")
+        raise InvalidInput(
+            f"{where} is {type(data).__name__}, not a JSON object.", f"It needs {', '.join(schema(cls))}."
+        )
     hints = get_type_hints(cls)
     fields = {entry.name: entry for entry in dataclasses.fields(cls)}
     if unknown := sorted(set(data) - set(fields)):
         raise InvalidInput(f"{where} has the unknown field(s) {unknown}.", f"Its fields are {', '.join(fields)}.")
     missing = [
-        n for n, f in fields.items() if n not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        n
+        for n, f in fields.items()
+        if n not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise InvalidInput(f"{where} lacks {missing}.", f"Its fields are {', '.join(fields)}.")
@@ -51,7 +55,11 @@ def from_json(cls: type, data: Any, where: str = "the setting") -> Any:
 
 def schema(cls: type) -> dict[str, str]:
     """Field names and what they hold, in words."""
-    return {name: _describe(hint) for name, hint in get_type_hints(cls).items() if name in {f.name for f in dataclasses.fields(cls)}}
+    return {
+        name: _describe(hint)
+        for name, hint in get_type_hints(cls).items()
+        if name in {f.name for f in dataclasses.fields(cls)}
+    }
 
 
 def _is_array(hint: Any) -> bool:
@@ -68,7 +76,9 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(arm) for arm in get_args(hint))
     if dataclasses.is_dataclass(hint):
         return "{" + ", ".join(f"{k}: {v}" for k, v in schema(hint).items()) + "}"  # type: ignore[arg-type]
-    return {float: "number", int: "whole number", str: "text", bool: "true or false", type(None): "null"}.get(hint, str(hint))
+    return {float: "number", int: "whole number", str: "text", bool: "true or false", type(None): "null"}.get(
+        hint, str(hint)
+    )
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:
@@ -85,7 +95,9 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise InvalidInput(f"{where} is {value!r}.", "It must be a list.")
         arms = get_args(hint)
-        return tuple(_read(arms[0] if arms[-1] is ... else arms[min(i, len(arms) - 1)], v, where) for i, v in enumerate(value))
+        return tuple(
+            _read(arms[0] if arms[-1] is ... else arms[min(i, len(arms) - 1)], v, where) for i, v in enumerate(value)
+        )
     if dataclasses.is_dataclass(hint):
         return from_json(hint, value, where)  # type: ignore[arg-type]
     if hint is float:

@@ -22,7 +22,9 @@ def entries() -> list[dict[str, Any]]:
     try:
         return list(json.loads(CATALOGUE_FILE.read_text(encoding="utf-8"))["entries"])
     except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise StorageError(f"The shipped catalogue {CATALOGUE_FILE} cannot be read ({error}).", "Reinstall the package.") from error
+        raise StorageError(
+            f"The shipped catalogue {CATALOGUE_FILE} cannot be read ({error}).", "Reinstall the package."
+        ) from error
 
 
 def summary(verdict: Mapping[str, Any]) -> dict[str, Any]:

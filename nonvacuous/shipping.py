@@ -20,16 +20,19 @@ def entry(statement: Statement, result: Result | None) -> dict[str, Any]:
     """A statement as data; results carry an example, what they use, and their checks' claims."""
     from .settings import to_json
 
-    data = {
+    data: dict[str, Any] = {
         "key": statement.key,
         "area": statement.area,
         "title": statement.title,
         "kind": str(statement.kind),
         "text": statement.text,
         "latex": statement.latex,
-        "assumptions": [{"name": a.name, "text": a.text, "checkable": a.test is not None} for a in statement.assumptions],
+        "assumptions": [
+            {"name": a.name, "text": a.text, "checkable": a.test is not None} for a in statement.assumptions
+        ],
         "sources": [
-            {"reference": s.reference, "locator": s.locator, "deviation": s.deviation, "provenance": s.provenance} for s in statement.source
+            {"reference": s.reference, "locator": s.locator, "deviation": s.deviation, "provenance": s.provenance}
+            for s in statement.source
         ],
         "function": statement.function,
         "result": result is not None,
@@ -39,7 +42,11 @@ def entry(statement: Statement, result: Result | None) -> dict[str, Any]:
         data["example"] = to_json(result.example)
         data["notebook"] = result.notebook
         data["checks"] = [
-            {"name": check.name, "claim": type(check.claim).__name__, "controls": [control.name for control in check.controls]}
+            {
+                "name": check.name,
+                "claim": type(check.claim).__name__,
+                "controls": [control.name for control in check.controls],
+            }
             for check in result.checks
         ]
     return data

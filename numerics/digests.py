@@ -125,4 +125,6 @@ def _module_digest(name: str) -> str:
 
 def code_digest(modules: Iterable[str]) -> str:
     """Digest of the source files of `modules` as they are on disk (read once per process)."""
-    return hashlib.sha256(json.dumps([(name, _module_digest(name)) for name in sorted(modules)]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([(name, _module_digest(name)) for name in sorted(modules)]).encode()).hexdigest()[
+        :32
+    ]

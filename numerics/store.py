@@ -51,7 +51,8 @@ def prepare(folder: Path) -> None:
             probe.write(b"writable")
     except OSError as error:
         raise StorageError(
-            f"The output folder {folder} cannot be written to ({error.strerror or error}).", "Choose another with --out."
+            f"The output folder {folder} cannot be written to ({error.strerror or error}).",
+            "Choose another with --out.",
         ) from error
 
 
@@ -98,7 +99,9 @@ def read_rows(folder: Path, spec: Spec) -> Rows | None:
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
     except OSError as error:
-        raise StorageError(f"{path} could not be read ({error.strerror or error}).", "Check the folder's permissions.") from error
+        raise StorageError(
+            f"{path} could not be read ({error.strerror or error}).", "Check the folder's permissions."
+        ) from error
     return {
         name: np.asarray(column.to_pylist()) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
         for name, column in ((name, table[name].combine_chunks()) for name in table.column_names)

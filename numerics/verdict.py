@@ -95,7 +95,13 @@ def judge_formula(
                     raise ValueError(f"the formula has {len(exact)} values and the function returned {candidate.shape}")
                 for value, ball, allowed in zip(candidate, exact, width, strict=True):
                     error, wrong_side = _signed_error(float(value), ball, claim.side)
-                    ratio = math.inf if wrong_side or math.isnan(error) else abs(error) / allowed if allowed else (math.inf if error else 0.0)
+                    ratio = (
+                        math.inf
+                        if wrong_side or math.isnan(error)
+                        else abs(error) / allowed
+                        if allowed
+                        else (math.inf if error else 0.0)
+                    )
                     errors.append(error)
                     values += 1
                     sign_errors += wrong_side
@@ -103,14 +109,14 @@ def judge_formula(
                     if ratio > statistic:
                         statistic, worst_setting = ratio, setting
     ruling: Ruling = "refuted" if statistic > 1 else "supported"
-    detail = f"{values} values, largest error {max(map(abs, errors)):.2e} relative, {statistic:.2g} of the derived width"
+    detail = (
+        f"{values} values, largest error {max(map(abs, errors)):.2e} relative, {statistic:.2g} of the derived width"
+    )
     if sign_errors:
         detail += f", {sign_errors} on the unsafe side"
     if ruling == "refuted":
         detail += f"; worst at {worst_setting}"[:400]
-    return Outcome(
-        ruling, statistic, f"resolves {widest:.1e} relative", detail, {"error": errors}
-    )
+    return Outcome(ruling, statistic, f"resolves {widest:.1e} relative", detail, {"error": errors})
 
 
 def _signed_error(value: float, ball: Any, side: str) -> tuple[float, bool]:
@@ -166,7 +172,10 @@ def _inequality(claim: Inequality, evidence: Evidence) -> Outcome:
 def _agreement(claim: Agreement, evidence: Evidence) -> Outcome:
     assert isinstance(evidence, Comparison)
     observed, predicted, bound, scale = np.broadcast_arrays(
-        *(np.asarray(x, dtype=np.float64) for x in (evidence.observed, evidence.predicted, evidence.bound, evidence.scale))
+        *(
+            np.asarray(x, dtype=np.float64)
+            for x in (evidence.observed, evidence.predicted, evidence.bound, evidence.scale)
+        )
     )
     if observed.size == 0 or not (np.isfinite(bound).all() and (bound >= 0).all()):
         raise ValueError("an agreement needs at least one value and finite, non-negative bounds")
@@ -183,7 +192,11 @@ def _agreement(claim: Agreement, evidence: Evidence) -> Outcome:
         statistic,
         f"resolves {resolution:.1e} relative",
         detail,
-        {"observed": observed.ravel().tolist(), "predicted": predicted.ravel().tolist(), "bound": bound.ravel().tolist()},
+        {
+            "observed": observed.ravel().tolist(),
+            "predicted": predicted.ravel().tolist(),
+            "bound": bound.ravel().tolist(),
+        },
     )
 
 
@@ -195,7 +208,9 @@ def coverage_power(trials: int, delta: float) -> float:
 
 def _high_probability(claim: HighProbabilityBound, evidence: Evidence) -> Outcome:
     assert isinstance(evidence, Coverage)
-    parts, statistic, rulings = [], 0.0, []
+    parts: list[str] = []
+    rulings: list[Ruling] = []
+    statistic = 0.0
     series: dict[str, Any] = {"delta": evidence.delta}
     power = "exact: no sampling error"
     if evidence.moment is not None and evidence.constant is not None:
@@ -225,7 +240,9 @@ def _high_probability(claim: HighProbabilityBound, evidence: Evidence) -> Outcom
 def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
     assert isinstance(evidence, Ladder)
     order = np.argsort(evidence.size)
-    size, bias, error = (np.asarray(x, dtype=np.float64)[order] for x in (evidence.size, evidence.discrepancy, evidence.standard_error))
+    size, bias, error = (
+        np.asarray(x, dtype=np.float64)[order] for x in (evidence.size, evidence.discrepancy, evidence.standard_error)
+    )
     if len(size) < 3 or not np.isfinite(bias).all() or not (error > 0).all():
         raise ValueError("a limit needs at least three sizes, finite discrepancies and positive standard errors")
     terms = 3 if len(size) > 3 else 2
@@ -233,23 +250,51 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
     z = multiplier(2 if claim.rate else 1)
     end, end_error = _weighted_constant(design, bias, error)
     half = z * end_error
-    rulings: list[Ruling] = ["refuted" if abs(end) > half else "inconclusive" if half > claim.resolution else "supported"]
+    rulings: list[Ruling] = [
+        "refuted" if abs(end) > half else "inconclusive" if half > claim.resolution else "supported"
+    ]
     detail = f"end point {end:+.4f} +- {half:.4f}"
     power = f"resolves an end point of {half:.2g}"
-    series: dict[str, Any] = {"size": size.tolist(), "discrepancy": bias.tolist(), "error": (z * error).tolist(), "end": end, "end_half": half}
+    series: dict[str, Any] = {
+        "size": size.tolist(),
+        "discrepancy": bias.tolist(),
+        "error": (z * error).tolist(),
+        "end": end,
+        "end_half": half,
+    }
     if claim.rate is not None:
         rated = bias if evidence.correction is None else np.asarray(evidence.correction, dtype=np.float64)[order]
-        rated_error = error if evidence.correction_error is None else np.asarray(evidence.correction_error, dtype=np.float64)[order]
+        rated_error = (
+            error
+            if evidence.correction_error is None
+            else np.asarray(evidence.correction_error, dtype=np.float64)[order]
+        )
         slope, slope_half, dropped = _slope(size, rated, rated_error, claim.top, z)
         low, high = claim.rate
         outside = slope + slope_half < low or slope - slope_half > high
         wide = not math.isfinite(slope) or slope_half > 1.0
-        rulings.append("inconclusive" if not math.isfinite(slope) else "refuted" if outside else "inconclusive" if wide else "supported")
-        detail += f"; slope {slope:+.3f} +- {slope_half:.3f} over the top {claim.top} sizes, declared [{low:g}, {high:g}]"
+        rulings.append(
+            "inconclusive"
+            if not math.isfinite(slope)
+            else "refuted"
+            if outside
+            else "inconclusive"
+            if wide
+            else "supported"
+        )
+        detail += (
+            f"; slope {slope:+.3f} +- {slope_half:.3f} over the top {claim.top} sizes, declared [{low:g}, {high:g}]"
+        )
         if dropped:
             detail += f" ({dropped} size(s) within three standard errors of 0 left out)"
         power += f" and a slope to {slope_half:.2g}"
-        series |= {"correction": rated.tolist(), "correction_error": (z * rated_error).tolist(), "slope": slope, "slope_half": slope_half, "band": [low, high]}
+        series |= {
+            "correction": rated.tolist(),
+            "correction_error": (z * rated_error).tolist(),
+            "slope": slope,
+            "slope_half": slope_half,
+            "band": [low, high],
+        }
     return Outcome(worst(rulings), abs(end) / half, power, detail, series)
 
 

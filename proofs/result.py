@@ -70,14 +70,18 @@ class Check:
     experiment: Callable[[Any, Run], Mapping[str, Any]] | None = None
     plan: ByBudget = field(default_factory=lambda: ByBudget(quick=({},)))
     controls: tuple[Control, ...] = ()
-    predict: Callable[[Any], Any] | None = None  # a control's; otherwise the result's
+    predict: Callable[[Any], Any] | None = None  # where it is not the result's
 
     def __post_init__(self) -> None:
         if not isinstance(self.claim, Formula) and (self.compare is None or not self.settings.quick):
-            raise InvalidInput(f"The check {self.name!r} has no settings or no `compare`.", "Only a Formula can do without.")
+            raise InvalidInput(
+                f"The check {self.name!r} has no settings or no `compare`.", "Only a Formula can do without."
+            )
         if "<" in getattr(self.experiment, "__qualname__", ""):
             # rows are identified by the experiment's name: two lambdas would share theirs
-            raise InvalidInput(f"The experiment of {self.name!r} is not a module-level function.", "Give it a name at module level.")
+            raise InvalidInput(
+                f"The experiment of {self.name!r} is not a module-level function.", "Give it a name at module level."
+            )
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,13 @@ class Result:
     def __post_init__(self) -> None:
         key = self.statement.key
         if self.statement.kind in (Kind.DEFINITION, Kind.ALGORITHM):
-            raise InvalidInput(f"{key} is a {self.statement.kind}.", "Nothing about it can be refuted: list it with the statements.")
+            raise InvalidInput(
+                f"{key} is a {self.statement.kind}.", "Nothing about it can be refuted: list it with the statements."
+            )
         if not self.checks or not all(check.controls for check in self.checks):
-            raise InvalidInput(f"{key} has a check without a control.", "Add a wrong variant that the check must refute.")
+            raise InvalidInput(
+                f"{key} has a check without a control.", "Add a wrong variant that the check must refute."
+            )
 
     @property
     def key(self) -> str:

@@ -99,7 +99,9 @@ def specs(result: Result, check: Check, budget: Budget, seed: int, device: str) 
         for block in check.plan.of(budget):
             identity = content_digest(setting), content_digest(dict(block))
             run = Run(block, sub_seed(seed, result.key, name, *identity), device)
-            tasks.append((Spec(result.key, name, *identity, seed, run.dtype, device, code), check.experiment, setting, run))
+            tasks.append(
+                (Spec(result.key, name, *identity, seed, run.dtype, device, code), check.experiment, setting, run)
+            )
         groups.append(tasks)
     return groups
 
@@ -194,7 +196,13 @@ def measure(out: Path, spec: Spec, experiment: Any, setting: Any, run: Run) -> M
     start = time.perf_counter()
     rows = {name: np.atleast_1d(np.asarray(value)) for name, value in experiment(setting, run).items()}
     seconds = time.perf_counter() - start
-    provenance = {**environment(), "seconds": seconds, "peak_memory_mb": peak_memory_mb(), "seed": run.seed, "block": dict(run.block)}
+    provenance = {
+        **environment(),
+        "seconds": seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "seed": run.seed,
+        "block": dict(run.block),
+    }
     write_rows(out, spec, rows, {**provenance, "device": run.device, "dtype": run.dtype})
     return Measured(spec.key, seconds)
 
@@ -235,11 +243,15 @@ def verdict_path(out: Path, key: str) -> Path:
 
 def _judge_check(out: Path, result: Result, check: Check, budget: Budget, seed: int, device: str) -> dict[str, Any]:
     known: dict[Any, Any] = {}
-    outcome = _rule(out, result, check, budget, seed, device, known)
-    controls = []
+    outcome = _rule(out, result, check, budget, seed, device, known, mutated=False)
+    controls: list[dict[str, Any]] = []
     for control in check.controls:
-        found = _rule(out, result, control.apply(check), budget, seed, device, known)
-        controls.append({"name": control.name, "verdict": found.ruling, "statistic": found.statistic, "detail": found.detail})
+        # a mutated shipped function is judged alone: the unmutated `predict` would pass beside it
+        mutated = "claim" in control.changes and "predict" not in control.changes
+        found = _rule(out, result, control.apply(check), budget, seed, device, known, mutated=mutated)
+        controls.append(
+            {"name": control.name, "verdict": found.ruling, "statistic": found.statistic, "detail": found.detail}
+        )
     ruling, power = outcome.ruling, outcome.power
     nearest = min(control["statistic"] for control in controls)
     if "enclosures" not in power and "exact" not in power:
@@ -260,12 +272,22 @@ def _judge_check(out: Path, result: Result, check: Check, budget: Budget, seed: 
     }
 
 
-def _rule(out: Path, result: Result, check: Check, budget: Budget, seed: int, device: str, known: dict[Any, Any]) -> Outcome:
+def _rule(
+    out: Path,
+    result: Result,
+    check: Check,
+    budget: Budget,
+    seed: int,
+    device: str,
+    known: dict[Any, Any],
+    *,
+    mutated: bool,
+) -> Outcome:
     predict = check.predict or result.predict
     if isinstance(check.claim, Formula):
-        # a mutated shipped function is judged alone: the unmutated `predict` would pass beside it
-        alone = check.predict is None and " / " in check.name
-        return judge_formula(check.claim, predict, generator(seed, result.key, "formula"), shipped_only=alone, known=known)
+        return judge_formula(
+            check.claim, predict, generator(seed, result.key, "formula"), shipped_only=mutated, known=known
+        )
     assert check.compare is not None
     outcomes = []
     for setting, tasks in zip(check.settings.of(budget), specs(result, check, budget, seed, device), strict=True):
@@ -275,7 +297,11 @@ def _rule(out: Path, result: Result, check: Check, budget: Budget, seed: int, de
     if len(outcomes) == 1:
         return decisive
     return Outcome(
-        decisive.ruling, decisive.statistic, decisive.power, f"{len(outcomes)} settings; worst: {decisive.detail}", decisive.series
+        decisive.ruling,
+        decisive.statistic,
+        decisive.power,
+        f"{len(outcomes)} settings; worst: {decisive.detail}",
+        decisive.series,
     )
 
 

@@ -48,7 +48,18 @@ def wheel_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("nonvacuous", "theory", "numerics", "proofs", "pyproject.toml", "README.md", "LICENSE"):
         subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
     tree = tmp_path_factory.mktemp("tree")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(tree), str(source)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(tree),
+        str(source),
+    ]
     done = subprocess.run(pip, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return tree

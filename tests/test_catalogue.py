@@ -57,7 +57,9 @@ def test_structure(result):
     assert type(result.predict(result.example)).__name__ != "NoneType"
     assert len({check.name for check in result.checks}) == len(result.checks)
     if result.statement.function is not None:
-        assert any(isinstance(check.claim, Formula) for check in result.checks), "a shipped closed form has a formula check"
+        assert any(isinstance(check.claim, Formula) for check in result.checks), (
+            "a shipped closed form has a formula check"
+        )
 
 
 def test_results_are_statements_and_definitions_are_not_results():
@@ -72,6 +74,9 @@ def test_results_are_statements_and_definitions_are_not_results():
 def test_every_verdict_records_its_provenance(quick_run):
     for verdict in quick_run.verdicts.values():
         provenance = verdict["provenance"]
-        assert provenance["version"] and provenance["python"] and provenance["libraries"]["numpy"]
-        assert verdict["date"] and verdict["peak_memory_mb"] > 0 and verdict["code"]["modules"]
-
+        assert provenance["version"]
+        assert provenance["python"]
+        assert provenance["libraries"]["numpy"]
+        assert verdict["date"]
+        assert verdict["peak_memory_mb"] > 0
+        assert verdict["code"]["modules"]

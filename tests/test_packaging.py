@@ -18,7 +18,9 @@ LAYERS = ("theory", "numerics", "proofs")
 
 
 def python(code: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env})
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}
+    )
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -30,7 +32,11 @@ def test_bare_imports_are_refused(name):
 
 def test_every_folder_is_in_the_package_list():
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
-    found = {"nonvacuous." + str(p.parent.relative_to(ROOT)).replace("/", ".") for layer in LAYERS for p in (ROOT / layer).rglob("__init__.py")}
+    found = {
+        "nonvacuous." + str(p.parent.relative_to(ROOT)).replace("/", ".")
+        for layer in LAYERS
+        for p in (ROOT / layer).rglob("__init__.py")
+    }
     found |= {str(p.parent.relative_to(ROOT)).replace("/", ".") for p in (ROOT / "nonvacuous").rglob("__init__.py")}
     assert listed == found
 
@@ -55,7 +61,11 @@ def test_a_clone_does_not_shadow_an_installed_wheel(wheel_tree):
 def lint(tree: Path, config: Path) -> subprocess.CompletedProcess[str]:
     code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(config_filename=sys.argv[1], no_cache=True))"
     return subprocess.run(
-        [sys.executable, "-c", code, str(config)], cwd=tree, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tree)}
+        [sys.executable, "-c", code, str(config)],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tree)},
     )
 
 
@@ -105,7 +115,9 @@ def _name(requirement: str) -> str:
 
 def test_pins():
     pins = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
     )
     pins = {_name(name): pin for name, pin in pins.items()}
     project = PROJECT["project"]
@@ -122,6 +134,8 @@ def test_pins():
 
 
 def test_no_cuda_package_is_installed():
-    names = subprocess.run([sys.executable, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True).stdout.lower()
+    names = subprocess.run(
+        [sys.executable, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True
+    ).stdout.lower()
     if "+cpu" in names or "torch" not in names:
         assert "nvidia" not in names

@@ -37,14 +37,20 @@ def test_bibliography():
     assert len(keys) == len(set(keys))
     for reference in REFERENCES:
         assert reference.bibtex().count("{") == reference.bibtex().count("}")
-        assert reference.author and reference.title and 1800 < reference.year < 2100
+        assert reference.author
+        assert reference.title
+        assert 1800 < reference.year < 2100
 
 
 @pytest.mark.parametrize("statement", [s for s in STATEMENTS if s.relation], ids=lambda s: s.key)
 def test_text_and_latex_are_the_sympy_relation(statement):
     names = {"n", "p", "N"}
     symbols = {name: sympy.Symbol(name, positive=True, integer=True) for name in names}
-    functions = {name: sympy.Function(name) for name in re.findall(r"\b([a-z]+)\(", statement.relation) if not hasattr(sympy, name)}
+    functions = {
+        name: sympy.Function(name)
+        for name in re.findall(r"\b([a-z]+)\(", statement.relation)
+        if not hasattr(sympy, name)
+    }
     relation = sympy.sympify(statement.relation, locals={**symbols, **functions})
     assert sympy.latex(relation) == statement.latex
     quoted = re.findall(r"`([^`]+)`", statement.text)
@@ -73,7 +79,9 @@ def test_settings_survive_json(result):
     text = json.dumps(to_json(result.example), allow_nan=False)
     again = from_json(type(result.example), json.loads(text))
     assert json.dumps(to_json(again)) == text
-    assert json.dumps(to_json(result.predict(again)), allow_nan=False) == json.dumps(to_json(result.predict(result.example)))
+    assert json.dumps(to_json(result.predict(again)), allow_nan=False) == json.dumps(
+        to_json(result.predict(result.example))
+    )
 
 
 def test_the_shipped_catalogue_is_that_of_the_code():

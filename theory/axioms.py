@@ -23,23 +23,42 @@ TOTAL_VARIANCE = TextbookAxiom("Total variance", "Var Y = E Var(Y|X) + Var E(Y|X
 CONDITIONING = TextbookAxiom(
     "Conditioning", "If X is independent of Y then, given Y = y, X keeps its law and y may be treated as a constant."
 )
-STRONG_LAW = TextbookAxiom("Law of large numbers", "Averages of i.i.d. integrable variables converge almost surely to the mean.")
-CLT = TextbookAxiom("Central limit theorem", "Normalised sums of i.i.d. square-integrable variables converge to a Gaussian law.")
-LEVY = TextbookAxiom("Levy continuity", "Laws converge weakly iff characteristic functions converge to one continuous at 0.")
-GAUSSIAN_AFFINE = TextbookAxiom("Gaussian affine image", "A X + b is Gaussian with mean A m + b and covariance A S A^T for Gaussian X.")
+STRONG_LAW = TextbookAxiom(
+    "Law of large numbers", "Averages of i.i.d. integrable variables converge almost surely to the mean."
+)
+CLT = TextbookAxiom(
+    "Central limit theorem", "Normalised sums of i.i.d. square-integrable variables converge to a Gaussian law."
+)
+LEVY = TextbookAxiom(
+    "Levy continuity", "Laws converge weakly iff characteristic functions converge to one continuous at 0."
+)
+GAUSSIAN_AFFINE = TextbookAxiom(
+    "Gaussian affine image", "A X + b is Gaussian with mean A m + b and covariance A S A^T for Gaussian X."
+)
 SPECTRAL = TextbookAxiom("Spectral theorem", "A real symmetric matrix is diagonal in an orthonormal basis.")
 SVD = TextbookAxiom("Singular values", "Every real matrix is U diag(s) V^T with orthonormal U, V and s >= 0.")
-CONTRACTION = TextbookAxiom("Linear contraction", "A^t x -> 0 at rate rho^t if the symmetric A has spectral radius rho < 1.")
-CONVEX_UNIQUE = TextbookAxiom("Projection", "A point has a unique closest point in a closed convex set of a Hilbert space.")
-KKT = TextbookAxiom("KKT", "For a convex problem with affine constraints the KKT conditions are necessary and sufficient.")
+CONTRACTION = TextbookAxiom(
+    "Linear contraction", "A^t x -> 0 at rate rho^t if the symmetric A has spectral radius rho < 1."
+)
+CONVEX_UNIQUE = TextbookAxiom(
+    "Projection", "A point has a unique closest point in a closed convex set of a Hilbert space."
+)
+KKT = TextbookAxiom(
+    "KKT", "For a convex problem with affine constraints the KKT conditions are necessary and sufficient."
+)
 COUPLING = TextbookAxiom("Optimal coupling", "Laws with finite second moments have a coupling that attains W2.")
-PROKHOROV = TextbookAxiom("Continuous mapping", "A continuous function preserves convergence in law and in probability.")
-MONOTONE_INVERSE = TextbookAxiom("Intermediate value", "A continuous strictly monotone function has a unique inverse on its range.")
+PROKHOROV = TextbookAxiom(
+    "Continuous mapping", "A continuous function preserves convergence in law and in probability."
+)
+MONOTONE_INVERSE = TextbookAxiom(
+    "Intermediate value", "A continuous strictly monotone function has a unique inverse on its range."
+)
 ODE = TextbookAxiom("Linear ODE", "x' = A x + b has the unique solution e^{tA} x(0) + int_0^t e^{(t-s)A} b ds.")
 LEGENDRE = TextbookAxiom("Legendre duality", "A closed convex function equals its biconjugate.")
 CHERNOFF = TextbookAxiom("Chernoff", "P(X >= a) <= E e^{l (X - a)} for every l >= 0.")
 WISHART = TextbookAxiom(
-    "Wishart", "For X with N rows N(0, S) in R^p and fixed x: x^T S^{-1} x / x^T (X^T X)^{-1} x is chi-square with N-p+1 degrees."
+    "Wishart",
+    "For X with N rows N(0, S) in R^p and fixed x: x^T S^{-1} x / x^T (X^T X)^{-1} x is chi-square with N-p+1 degrees.",
 )
 BETA_MOMENTS = TextbookAxiom(
     "Gamma ratio", "chi2_a / (chi2_a + chi2_b) of independent chi-squares is Beta(a/2, b/2), independent of the sum."

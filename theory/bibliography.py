@@ -21,7 +21,9 @@ class Reference:
 
     def bibtex(self) -> str:
         """The entry in BibTeX."""
-        venue = {"article": "journal", "inproceedings": "booktitle", "phdthesis": "school", "book": "publisher"}.get(self.kind, "note")
+        venue = {"article": "journal", "inproceedings": "booktitle", "phdthesis": "school", "book": "publisher"}.get(
+            self.kind, "note"
+        )
         fields = [("author", self.author), ("title", "{" + self.title + "}"), ("year", str(self.year))]
         fields += [(venue, self.venue)] if self.venue else []
         fields += [("eprint", self.eprint), ("archiveprefix", "arXiv")] if self.eprint else []
@@ -30,7 +32,9 @@ class Reference:
 
     def line(self) -> str:
         """One readable line."""
-        where = ", ".join(part for part in (self.venue, f"arXiv:{self.eprint}" if self.eprint else "", str(self.year)) if part)
+        where = ", ".join(
+            part for part in (self.venue, f"arXiv:{self.eprint}" if self.eprint else "", str(self.year)) if part
+        )
         return f"{self.author.replace(' and ', ', ')}: {self.title}. {where}."
 
 

@@ -99,9 +99,13 @@ class Statement:
     def __post_init__(self) -> None:
         prefix, _, name = self.key.partition(".")
         if prefix not in AREAS or not name:
-            raise InvalidInput(f"The key {self.key!r} has no area.", f"Keys look like 'pb.kl'; areas are {', '.join(AREAS)}.")
+            raise InvalidInput(
+                f"The key {self.key!r} has no area.", f"Keys look like 'pb.kl'; areas are {', '.join(AREAS)}."
+            )
         if not self.source:
-            raise InvalidInput(f"{self.key} names no source.", "Cite where the statement comes from, or the derivation.")
+            raise InvalidInput(
+                f"{self.key} names no source.", "Cite where the statement comes from, or the derivation."
+            )
 
     @property
     def area(self) -> str:

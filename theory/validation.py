@@ -16,9 +16,13 @@ def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers.") from error
+        raise InvalidInput(
+            f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers."
+        ) from error
     if np.isnan(array).any():
-        raise InvalidInput(f"{name} contains NaN.", "Find where the NaN comes from; no number can be certified from it.")
+        raise InvalidInput(
+            f"{name} contains NaN.", "Find where the NaN comes from; no number can be certified from it."
+        )
     if ndim is not None and array.ndim != ndim:
         raise InvalidInput(f"{name} has shape {array.shape}; {ndim} dimension(s) are expected.")
     return array
@@ -70,7 +74,8 @@ def log_inverse_delta(delta: Any = None, log_inv_delta: Any = None, *, name: str
         value = float(finite(name, delta, ndim=0))
         if not 0 < value < 1:
             raise InvalidInput(
-                f"{name} is {value:g}.", f"It must lie strictly between 0 and 1; for very small ones pass log_inv_{name}."
+                f"{name} is {value:g}.",
+                f"It must lie strictly between 0 and 1; for very small ones pass log_inv_{name}.",
             )
         return math.nextafter(-math.log(value), math.inf)  # the logarithm is within an ulp: never spend more than delta
     value = float(finite(f"log_inv_{name}", log_inv_delta, ndim=0))

@@ -24,8 +24,10 @@ TORCH = "torch==2.13.0"
 
 
 def main(extras: list[str]) -> None:
-    if sys.version_info < (3, 11):
-        raise SystemExit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Run: make PYTHON=python3.12 ...")
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older interpreter meets first
+        raise SystemExit(
+            f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Run: make PYTHON=python3.12 ..."
+        )
     stamp, state = VENV / f"installed-{'-'.join(['base', *extras])}", digest(extras)
     if stamp.is_file() and stamp.read_text() == state:
         print(f"[setup] .venv is up to date ({', '.join(extras)})", flush=True)
@@ -37,13 +39,19 @@ def main(extras: list[str]) -> None:
         venv.create(VENV, with_pip=True)
     fresh = [name for name in ["base", *extras] if not installed(name)]
     size, seconds = (sum(COST[name][i] for name in fresh) for i in (0, 1))
-    print(f"[setup 2/{phases}] packages: {', '.join(fresh) or 'refresh'}; about {size} MB to download, about {max(seconds, 5)} s", flush=True)
+    print(
+        f"[setup 2/{phases}] packages: {', '.join(fresh) or 'refresh'}; about {size} MB to download, about {max(seconds, 5)} s",
+        flush=True,
+    )
     if "torch" in extras:
         announce_torch()
     wanted = [TORCH] if "torch" in extras else []
     local = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
     pip(["install", "-c", str(ROOT / "constraints.txt"), "setuptools", "wheel"], seconds=3)
-    pip(["install", "-c", str(ROOT / "constraints.txt"), *wanted, "--no-build-isolation", "-e", local], seconds=max(seconds, 5))
+    pip(
+        ["install", "-c", str(ROOT / "constraints.txt"), *wanted, "--no-build-isolation", "-e", local],
+        seconds=max(seconds, 5),
+    )
     if "ntk" in extras:
         print(f"[setup 3/{phases}] packages without their dependencies: neural-tangents (1 MB)", flush=True)
         pip(["install", "--no-deps", "-r", str(ROOT / "requirements-nodeps.txt")], seconds=5)
@@ -69,13 +77,27 @@ def announce_torch() -> None:
     if present.returncode == 0:
         print(f"[setup] torch {present.stdout.strip()} is installed already and stays", flush=True)
         return
-    ask = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--no-deps", "--report", "-", TORCH]
+    ask = [
+        str(BIN / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--no-deps",
+        "--report",
+        "-",
+        TORCH,
+    ]
     answer = subprocess.run(ask, capture_output=True, text=True)
     try:
         metadata = json.loads(answer.stdout)["install"][0]["metadata"]
     except (json.JSONDecodeError, LookupError):
         raise SystemExit(f"pip found no {TORCH} for this Python:\n{answer.stderr.strip()}") from None
-    cuda = any("nvidia" in need or "cuda" in need for need in metadata.get("requires_dist", []) if "extra ==" not in need)
+    cuda = any(
+        "nvidia" in need or "cuda" in need for need in metadata.get("requires_dist", []) if "extra ==" not in need
+    )
     if cuda and "+cpu" not in metadata["version"]:
         print(
             f"[setup] torch {metadata['version']}: the build WITH CUDA (several GB more). For the CPU build stop here (Ctrl-C), install it\n"
@@ -99,7 +121,11 @@ def pip(arguments: list[str], seconds: float) -> None:
                 passed = time.monotonic() - start
                 if passed - told >= 10:
                     told = passed
-                    left = f"about {seconds - passed:.0f} s left" if passed < seconds else "longer than usual; the line may be slow"
+                    left = (
+                        f"about {seconds - passed:.0f} s left"
+                        if passed < seconds
+                        else "longer than usual; the line may be slow"
+                    )
                     print(f"[setup]   {passed:.0f} s, {left}", flush=True)
         except KeyboardInterrupt:
             process.terminate()

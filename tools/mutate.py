@@ -85,17 +85,35 @@ def verification(mutation: Mutation, tree: Path) -> list[str]:
     if not mutation.keys:
         return []
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "nonvacuous.cli.main", "verify", *mutation.keys, "--jobs", "2", "--json", "--out", out]
+        command = [
+            sys.executable,
+            "-m",
+            "nonvacuous.cli.main",
+            "verify",
+            *mutation.keys,
+            "--jobs",
+            "2",
+            "--json",
+            "--out",
+            out,
+        ]
         done = subprocess.run(command, cwd=out, env=environment(tree), capture_output=True, text=True)
     if not done.stdout:
         return [f"verify: {done.stderr.strip().splitlines()[-1]}"]
     found = []
     for result in json.loads(done.stdout)["results"]:
-        found += [f"check {result['key']}: {c['name']} ({c['verdict']})" for c in result["checks"] if c["verdict"] != "supported"]
+        found += [
+            f"check {result['key']}: {c['name']} ({c['verdict']})"
+            for c in result["checks"]
+            if c["verdict"] != "supported"
+        ]
         if result["derivation"].startswith("failed"):
             found.append(f"derivation {result['key']}")
         found += [
-            f"control {result['key']}: {c['name']} / {k['name']} survived" for c in result["checks"] for k in c["controls"] if k["verdict"] != "refuted"
+            f"control {result['key']}: {c['name']} / {k['name']} survived"
+            for c in result["checks"]
+            for k in c["controls"]
+            if k["verdict"] != "refuted"
         ]
     return found or ([f"verify: exit code {done.returncode}"] if done.returncode else [])
 

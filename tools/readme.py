@@ -36,7 +36,14 @@ def catalogue() -> str:
             verdict = entry["verdict"]
             caught = sum(control["verdict"] == "refuted" for control in verdict["controls"])
             derivation = verdict["derivation"].partition(" from ")[0]
-            cells = (f"`{entry['key']}`", entry["title"], entry["kind"], derivation, verdict["evidence"], f"{caught} of {len(verdict['controls'])}")
+            cells = (
+                f"`{entry['key']}`",
+                entry["title"],
+                entry["kind"],
+                derivation,
+                verdict["evidence"],
+                f"{caught} of {len(verdict['controls'])}",
+            )
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

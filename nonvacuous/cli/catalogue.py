@@ -25,8 +25,18 @@ def list_results(out: Out = DEFAULT_OUT, json: Json = False) -> None:
     cells = []
     for row in rows:
         caught = sum(control["verdict"] == "refuted" for control in row["controls"])
-        cells.append([row["key"], row["kind"], row["title"], _short(row["derivation"]), row["evidence"], f"{caught}/{len(row['controls'])}"])
-    table(["key", "kind", "title", "derivation", "evidence", "controls refuted"], cells)
+        cells.append(
+            [
+                row["key"],
+                row["kind"],
+                row["evidence"],
+                f"{caught}/{len(row['controls'])}",
+                _short(row["derivation"]),
+                row["title"],
+            ]
+        )
+    table(["result", "kind", "evidence", "refuted", "derivation", "title"], cells)
+    print("refuted: wrong variants that a check had to refute, and did")
 
 
 def _short(derivation: str) -> str:
@@ -54,7 +64,9 @@ def show(key: str, out: Out = DEFAULT_OUT, json: Json = False) -> None:
         print(f"uses      {', '.join(entry['uses'])}")
     verdict = entry.get("verdict")
     if verdict:
-        print(f"derived   {verdict['derivation']}\nevidence  {verdict['evidence']} ({verdict['budget']}, {verdict['date']})")
+        print(
+            f"derived   {verdict['derivation']}\nevidence  {verdict['evidence']} ({verdict['budget']}, {verdict['date']})"
+        )
         for control in verdict["controls"]:
             print(f"control   {control['verdict']}: {control['name']}")
     else:
@@ -63,9 +75,9 @@ def show(key: str, out: Out = DEFAULT_OUT, json: Json = False) -> None:
     print(f"\nrun it    echo '{example}' | nonvacuous predict {key} --input -")
 
 
-
-
-def cite(keys: Annotated[list[str], typer.Argument(help="Results (pb.kl) or references (seeger2002).")], json: Json = False) -> None:
+def cite(
+    keys: Annotated[list[str], typer.Argument(help="Results (pb.kl) or references (seeger2002).")], json: Json = False
+) -> None:
     """BibTeX for results and references."""
     from ..api import cite as bibtex
 
@@ -92,11 +104,10 @@ def methods(name: Annotated[str | None, typer.Argument()] = None, json: Json = F
     from ..numerics.methods import METHODS, find_method
 
     if name is None:
-        rows = [{"name": m.name, "title": m.title, "theorems": list(m.theorems)} for m in METHODS]
         if json:
-            print_json(rows)
+            print_json([{"name": m.name, "title": m.title, "theorems": list(m.theorems)} for m in METHODS])
         else:
-            table(["name", "title", "theorems"], [[r["name"], r["title"], ", ".join(r["theorems"])] for r in rows])
+            table(["name", "theorems", "title"], [[m.name, ", ".join(m.theorems), m.title] for m in METHODS])
         return
     method = find_method(name)
     text = _docstring(method.module)

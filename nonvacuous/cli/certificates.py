@@ -16,7 +16,9 @@ from ..settings import from_json
 from .output import print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Save = Annotated[Path | None, typer.Option(help="Also save the certificate here; 'nonvacuous check' verifies it again.")]
+Save = Annotated[
+    Path | None, typer.Option(help="Also save the certificate here; 'nonvacuous check' verifies it again.")
+]
 
 
 def bound(
@@ -28,7 +30,9 @@ def bound(
     log_inv_delta: float | None = None,
     draws: int | None = None,
     n_prior: int | None = None,
-    input: Annotated[str | None, typer.Option(help="JSON object with the same names; '-' reads standard input.")] = None,
+    input: Annotated[
+        str | None, typer.Option(help="JSON object with the same names; '-' reads standard input.")
+    ] = None,
     save: Save = None,
     json: Json = False,
 ) -> None:
@@ -40,9 +44,23 @@ def bound(
     name = (entry["function"] or "").rpartition("nonvacuous.bounds.")[2]
     function = getattr(bounds, name, None) if name else None
     if entry["kind"] != "certificate" or function is None:
-        raise UnknownKey(f"{key} is not a certificate.", "Certificates: pb.kl, pb.data_prior, pb.gibbs_mc. For a closed form use 'predict'.")
-    options = {"risk": risk, "kl": kl, "n": n, "delta": delta, "log_inv_delta": log_inv_delta, "draws": draws, "n_prior": n_prior}
-    given = {**(_object(input) if input else {}), **{name: value for name, value in options.items() if value is not None}}
+        raise UnknownKey(
+            f"{key} is not a certificate.",
+            "Certificates: pb.kl, pb.data_prior, pb.gibbs_mc. For a closed form use 'predict'.",
+        )
+    options = {
+        "risk": risk,
+        "kl": kl,
+        "n": n,
+        "delta": delta,
+        "log_inv_delta": log_inv_delta,
+        "draws": draws,
+        "n_prior": n_prior,
+    }
+    given = {
+        **(_object(input) if input else {}),
+        **{name: value for name, value in options.items() if value is not None},
+    }
     accepted = inspect.signature(function).parameters
     if extra := sorted(set(given) - set(accepted)):
         raise InvalidInput(f"{key} takes no {extra}.", f"It takes {', '.join(accepted)}.")
@@ -112,17 +130,25 @@ def _object(source: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"{source} could not be read ({error}).", "Name a JSON file, or '-' for standard input.") from error
+        raise StorageError(
+            f"{source} could not be read ({error}).", "Name a JSON file, or '-' for standard input."
+        ) from error
 
     def refuse(constant: str) -> Any:
-        raise InvalidInput(f"The JSON holds {constant}.", 'Infinities are the strings "inf" and "-inf"; NaN is never accepted.')
+        raise InvalidInput(
+            f"The JSON holds {constant}.", 'Infinities are the strings "inf" and "-inf"; NaN is never accepted.'
+        )
 
     try:
         data = json_module.loads(text, parse_constant=refuse)
     except json_module.JSONDecodeError as error:
-        raise InvalidInput(f"{source} is not JSON ({error}).", "`nonvacuous show KEY` prints a runnable example.") from error
+        raise InvalidInput(
+            f"{source} is not JSON ({error}).", "`nonvacuous show KEY` prints a runnable example."
+        ) from error
     if not isinstance(data, dict):
-        raise InvalidInput(f"{source} holds {type(data).__name__}, not an object.", "`nonvacuous show KEY` prints a runnable example.")
+        raise InvalidInput(
+            f"{source} holds {type(data).__name__}, not an object.", "`nonvacuous show KEY` prints a runnable example."
+        )
     return data
 
 
@@ -135,7 +161,9 @@ def _array(path: Path) -> np.ndarray:
     except OSError as error:
         raise StorageError(f"{path} could not be read ({error}).", "Name a .npy, .npz or .csv file.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is not an array of numbers ({error}).", "Save it with numpy.save, numpy.savez or as CSV.") from error
+        raise InvalidInput(
+            f"{path} is not an array of numbers ({error}).", "Save it with numpy.save, numpy.savez or as CSV."
+        ) from error
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:

@@ -22,12 +22,15 @@ def table(columns: list[str], rows: list[list[str]], title: str | None = None) -
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    if console.width < 110 and columns[-1] == "title":  # titles would be folded letter by letter
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(column, overflow="fold", no_wrap=column != "title")
     for row in rows:
         grid.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-    Console().print(grid)
+    console.print(grid)
 
 
 STYLES = {"supported": "green", "refuted": "bold red", "inconclusive": "yellow", "stale": "yellow", "not run": "dim"}

@@ -100,7 +100,9 @@ def new(
     """Scaffold a result: a file that already verifies, to be replaced part by part."""
     prefix, _, name = key.partition(".")
     if prefix not in AREAS or not name.isidentifier():
-        raise InvalidInput(f"The key {key!r} has no area or no name.", f"Keys look like 'pb.my_bound'; areas are {', '.join(AREAS)}.")
+        raise InvalidInput(
+            f"The key {key!r} has no area or no name.", f"Keys look like 'pb.my_bound'; areas are {', '.join(AREAS)}."
+        )
     path = folder / f"{name}.py"
     if path.exists():
         raise StorageError(f"{path} exists already.", "Choose another key or --folder; nothing was overwritten.")
@@ -108,7 +110,9 @@ def new(
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(TEMPLATE.format(key=key, module=name), encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"{path} could not be written ({error.strerror or error}).", "Choose another --folder.") from error
+        raise StorageError(
+            f"{path} could not be written ({error.strerror or error}).", "Choose another --folder."
+        ) from error
     print(f"{path} written. Next: cd {folder} && nonvacuous verify {name}:CATALOGUE")
 
 

@@ -32,7 +32,7 @@ def code_of(verdict: Mapping[str, Any]) -> int:
 
 def seconds(text: str) -> float:
     """'90', '90s', '9m', '1.5h' in seconds."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], None)
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
     try:
         value = float(text[:-1] if unit else text) * (unit or 1.0)
     except ValueError:
@@ -56,7 +56,9 @@ def load_catalogue(names: Sequence[str]) -> tuple[Any, list[str]]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UnknownKey(f"The catalogue {foreign[0]} cannot be imported ({error}).", "Write module:NAME of a tuple of Results.") from error
+        raise UnknownKey(
+            f"The catalogue {foreign[0]} cannot be imported ({error}).", "Write module:NAME of a tuple of Results."
+        ) from error
     from ..proofs.result import Result
 
     if not isinstance(found, tuple) or not all(isinstance(result, Result) for result in found):
@@ -69,7 +71,9 @@ def verify(
     budget: Annotated[str, typer.Option(help="quick, standard or full.")] = "quick",
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     jobs: Annotated[int, typer.Option(min=0, help="Worker processes; 0 for one a core, 1 for none.")] = 0,
-    time_limit: Annotated[str | None, typer.Option(help="Begin nothing after this long (90s, 9m); the same command goes on.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Begin nothing after this long (90s, 9m); the same command goes on.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where rows and verdicts are kept.")] = DEFAULT_OUT,
     seed: int = 0,
     json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
@@ -91,9 +95,15 @@ def verify(
 
 def _brief(verdict: Mapping[str, Any]) -> dict[str, Any]:
     checks = [
-        {name: check[name] for name in ("name", "claim", "verdict", "power", "detail", "controls")} for check in verdict["checks"]
+        {name: check[name] for name in ("name", "claim", "verdict", "power", "detail", "controls")}
+        for check in verdict["checks"]
     ]
-    return {"key": verdict["key"], "verdict": verdict["verdict"], "derivation": verdict["derivation"]["status"], "checks": checks}
+    return {
+        "key": verdict["key"],
+        "verdict": verdict["verdict"],
+        "derivation": verdict["derivation"]["status"],
+        "checks": checks,
+    }
 
 
 def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
@@ -103,26 +113,53 @@ def print_verdicts(verdicts: Sequence[Mapping[str, Any]]) -> None:
         controls = [control for check in verdict["checks"] for control in check["controls"]]
         caught = sum(control["verdict"] == "refuted" for control in controls)
         derivation = verdict["derivation"]["status"].partition(" from ")[0]
-        rows.append([verdict["key"], verdict["title"], derivation, verdict["verdict"], f"{caught}/{len(controls)}", f"{verdict['seconds']:.1f}"])
-    table(["key", "title", "derivation", "evidence", "controls refuted", "seconds"], rows)
+        rows.append(
+            [
+                verdict["key"],
+                verdict["verdict"],
+                f"{caught}/{len(controls)}",
+                derivation,
+                f"{verdict['seconds']:.1f}",
+                verdict["title"],
+            ]
+        )
+    table(["result", "evidence", "refuted", "derivation", "seconds", "title"], rows)
+    print("refuted: wrong variants that a check had to refute, and did")
     for verdict in verdicts:
         for check in verdict["checks"]:
             if check["verdict"] != "supported":
                 print(f"{verdict['key']}: {check['verdict']}: {check['name']}: {check['detail']}; {check['power']}")
             for control in check["controls"]:
                 if control["verdict"] != "refuted":
-                    print(f"{verdict['key']}: control survived: {check['name']} / {control['name']}: {control['detail']}")
+                    print(
+                        f"{verdict['key']}: control survived: {check['name']} / {control['name']}: {control['detail']}"
+                    )
         for step in verdict["derivation"]["steps"]:
             if step["ok"] is False:
                 print(f"{verdict['key']}: derivation step failed: {step['text']}: {step['detail']}")
 
 
 def run_verification(
-    catalogue: Any, names: Sequence[str], *, budget: Any, device: str, jobs: int, time_limit: float | None, out: Path, seed: int
+    catalogue: Any,
+    names: Sequence[str],
+    *,
+    budget: Any,
+    device: str,
+    jobs: int,
+    time_limit: float | None,
+    out: Path,
+    seed: int,
 ) -> tuple[list[Mapping[str, Any]], int]:
     """Drive a verification with a progress bar on standard error; the verdicts and the exit code."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from ..proofs.verification import Failed, Judged, Measured, Planned, Postponed
     from ..proofs.verification import verify as events
@@ -131,10 +168,19 @@ def run_verification(
     console = Console(stderr=True)
     found: dict[str, Mapping[str, Any]] = {}
     codes: list[int] = []
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("planning", total=None)
-        stream = events(catalogue, out=out, names=names, budget=budget, device=device, seed=seed, jobs=jobs, time_limit=time_limit)
+        stream = events(
+            catalogue, out=out, names=names, budget=budget, device=device, seed=seed, jobs=jobs, time_limit=time_limit
+        )
         for event in stream:
             match event:
                 case Planned():
@@ -157,7 +203,9 @@ def run_verification(
                         console.print(event.trace, highlight=False, markup=False)
                 case Postponed():
                     codes.append(2)
-                    console.print(f"not finished: {', '.join(event.keys)}. Run the same command again to go on.", highlight=False)
+                    console.print(
+                        f"not finished: {', '.join(event.keys)}. Run the same command again to go on.", highlight=False
+                    )
     return [found[result.key] for result in catalogue if result.key in found], exit_code(codes)
 
 

@@ -10,26 +10,58 @@ from .parts import citation, facts, table
 
 LEFT, RIGHT = 12, 548  # ends of the number line, in units of the drawing
 
+SHOWN_ELSEWHERE = frozenset(
+    {
+        "certificate",
+        "title",
+        "description",
+        "test_error",
+        "test_gibbs_error",
+        "certified_risk",
+        "delta",
+        "schema_version",
+        "identity",
+        "reused",
+    }
+)
+
 
 def certificate_panel(job: Mapping[str, Any]) -> Html:
-    """`job` holds `certificate` (what `Certificate.as_json` gives) and, each optional, `title`, `description`, `test_error`
-    (a number in [0, 1]) and `numbers` (further labelled values, shown as they are)."""
+    """`job` holds `certificate` (what `Certificate.as_json` gives) and, each optional, `title`, `description`, and the error
+    on test data of the predictor that the certificate is about, `test_error` or `test_gibbs_error`. Its other numbers and
+    words, and those in `numbers`, are shown by their names.
+    """
     certificate = job["certificate"]
     value, delta = float(certificate["value"]), float(certificate["delta"])
-    test = job.get("test_error")
+    test = job.get("test_error", job.get("test_gibbs_error"))
     test = None if test is None else float(test)
     vacuous = value >= 1
     lead = [
         el("div", el("span", f"≤ {value:.4f}", cls="big"), el("span", "certified risk"), cls="figure"),
-        el("div", el("span", f"{test:.4f}", cls="big"), el("span", "test error"), cls="figure") if test is not None else None,
+        el("div", el("span", f"{test:.4f}", cls="big"), el("span", "test error"), cls="figure")
+        if test is not None
+        else None,
         el("div", el("span", f"{1 - delta:.4g}", cls="big"), el("span", "confidence"), cls="figure"),
     ]
     verdict = (
-        el("p", el("strong", "Vacuous. "), "A loss in [0, 1] cannot have a risk above 1, so this bound says nothing.", cls="alert bad")
+        el(
+            "p",
+            el("strong", "Vacuous. "),
+            "A loss in [0, 1] cannot have a risk above 1, so this bound says nothing.",
+            cls="alert bad",
+        )
         if vacuous
-        else el("p", f"{certificate['quantity']} is at most {value:.4g} with probability at least {1 - delta:.6g}.")
+        else el(
+            "p",
+            f"{certificate['quantity'][:1].upper()}{certificate['quantity'][1:]} is at most {value:.4g} with probability at least {1 - delta:.6g}.",
+        )
     )
-    numbers = [(str(name), short(n, 4) if isinstance(n, int | float) and not isinstance(n, bool) else n) for name, n in job.get("numbers", {}).items()]
+    named = {
+        name.replace("_", " "): n
+        for name, n in job.items()
+        if name not in SHOWN_ELSEWHERE and isinstance(n, int | float | str)
+    }
+    numbers = [(name, _value(n)) for name, n in {**named, **job.get("numbers", {})}.items()]
     return el(
         "section",
         el("p", "The main job", cls="eyebrow"),
@@ -43,6 +75,10 @@ def certificate_panel(job: Mapping[str, Any]) -> Html:
         cls="certificate",
         id="certificate",
     )
+
+
+def _value(value: Any) -> str:
+    return short(value, 4) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _line(value: float, test: float | None) -> Html:
@@ -62,7 +98,7 @@ def _line(value: float, test: float | None) -> Html:
     words = f"certified risk {value:.4f} on the scale from 0 to 1"
     if test is not None:
         parts.append(el("circle", cx=f"{x(test):.1f}", cy=51, r=7, cls="test"))
-        parts.append(_label(max(x(test), LEFT + 14), 84, f"test error {test:.4f}"))
+        parts.append(_label(max(x(test), LEFT + 26), 84, f"test error {test:.4f}"))
         words += f", test error {test:.4f}"
     return el("svg", el("title", words), parts, viewBox="0 0 560 96", cls="numberline", role="img")
 
@@ -75,8 +111,11 @@ def _label(x: float, y: float, words: str) -> Html:
 def _ledger(certificate: Mapping[str, Any]) -> Html:
     rows = [(entry["event"], short(entry["delta"])) for entry in certificate["ledger"]["entries"]]
     assumptions = [(entry["name"], entry["answer"]) for entry in certificate["assumptions"]]
-    parts = [(name, el("span", el("code", part["key"]), f" ({short(part['value'], 4)})")) for name, part in certificate["parts"].items()]
-    inputs = [(name, short(n, 5) if isinstance(n, int | float) and not isinstance(n, bool) else str(n)) for name, n in certificate["inputs"].items()]
+    parts = [
+        (name, el("span", el("code", part["key"]), f" ({short(part['value'], 4)})"))
+        for name, part in certificate["parts"].items()
+    ]
+    inputs = [(name, _value(n)) for name, n in certificate["inputs"].items()]
     return el(
         "details",
         el("summary", "What the certificate rests on"),

@@ -32,16 +32,30 @@ SETTINGS: Any = {
     "axes.labelcolor": figures.INK,
     "axes.labelsize": 9.5,
     "axes.linewidth": 0.8,
+    "axes.titley": 1.02,  # a fixed place: finding a free one costs as much as the drawing
 }
 
 
-def svg(draw: Callable[[Any, Axes], None], data: Any, *, name: str, label: str, width: float = 5.6, height: float = 2.9, margins: tuple[float, float] = (1.05, 0.5)) -> Html:
-    """Draw `data` and return inline SVG. `name` makes ids unique within the page, `label` is read out by screen readers."""
+def svg(
+    draw: Callable[[Any, Axes], None],
+    data: Any,
+    *,
+    name: str,
+    label: str,
+    width: float = 5.6,
+    height: float = 2.9,
+    margins: tuple[float, float, float] = (1.05, 0.5, 0.3),
+) -> Html:
+    """Draw `data` and return inline SVG. `name` makes ids unique within the page, `label` is read out by screen readers.
+
+    Sizes are in inches; `margins` are those on the left, below and above, given because finding them means drawing twice.
+    """
+    left, below, above = margins
+    box = (left / width, below / height, 1 - (left + 0.22) / width, 1 - (below + above) / height)
     stream = io.StringIO()
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height))
-        left, below = margins
-        draw(data, figure.add_axes((left / width, below / height, 1 - (left + 0.22) / width, 1 - (below + 0.3) / height)))
+        draw(data, figure.add_axes(box))
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     return el("figure", _adapt(stream.getvalue(), name), cls="plot", role="img", aria_label=label)
 

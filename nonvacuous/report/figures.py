@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .markup import short, superscript
 
 INK, QUIET, ALLOWED, DATA, WRONG, BAND = "#22262b", "#7b828b", "#1b7f5c", "#1f5fa8", "#b3261e", "#a86a00"
-LEFT, RIGHT = 1e-3, 1e18  # what lies beyond is drawn at the edge, with an arrow and its value
+LEFT, RIGHT = 1e-6, 1e18  # what lies beyond is drawn at the edge, with an arrow and its value
 
 Check = Mapping[str, Any]
 
@@ -60,7 +60,17 @@ def _band(axes: Axes, ratio: NDArray[np.float64]) -> None:
         axes.set_ylim(-2 * largest, 2 * largest)
     else:
         axes.set_ylim(-max(1.25, 1.1 * largest), max(1.25, 1.1 * largest))
-    axes.annotate("allowed", (1, 1), xycoords=("axes fraction", "data"), xytext=(-4, -4), textcoords="offset points", color=ALLOWED, ha="right", va="top", fontsize=9)
+    axes.annotate(
+        "allowed",
+        (1, 1),
+        xycoords=("axes fraction", "data"),
+        xytext=(-4, -4),
+        textcoords="offset points",
+        color=ALLOWED,
+        ha="right",
+        va="top",
+        fontsize=9,
+    )
 
 
 def _power(value: float, _: Any = None) -> str:
@@ -73,7 +83,9 @@ def _power(value: float, _: Any = None) -> str:
     return f"{sign}{10 ** round(exponent):g}" if -2 < exponent < 3 else f"{sign}10{superscript(round(exponent))}"
 
 
-def _dots(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], wrong: NDArray[np.bool_], size: float = 14) -> None:
+def _dots(
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], wrong: NDArray[np.bool_], size: float = 14
+) -> None:
     """Values within and outside what is allowed differ in colour and in shape."""
     axes.scatter(x[~wrong], y[~wrong], s=size, color=DATA, alpha=0.75, linewidth=0, zorder=3)
     axes.scatter(x[wrong], y[wrong], s=size + 12, color=WRONG, marker="x", linewidth=1.2, zorder=4)
@@ -112,7 +124,9 @@ def _wide_range(axes: Axes, values: NDArray[np.float64]) -> None:
         signs = [sign for sign in (-1, 1) if (finite * sign > 0).any()]
         axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *(s * 10.0**k for s in signs for k in powers)])))
         axes.yaxis.set_major_formatter(FuncFormatter(_power))
-        axes.set_ylim(-3 * 10.0**high if -1 in signs else -(10.0**low) / 2, 3 * 10.0**high if 1 in signs else 10.0**low / 2)
+        axes.set_ylim(
+            -3 * 10.0**high if -1 in signs else -(10.0**low) / 2, 3 * 10.0**high if 1 in signs else 10.0**low / 2
+        )
 
 
 def _agreement(check: Check, axes: Axes) -> None:
@@ -134,11 +148,19 @@ def _high_probability(check: Check, axes: Axes) -> None:
     """Failure probability against delta and moment against its constant, both as shares of what is allowed."""
     rows = [
         (name, _number(check, value), _number(check, limit), sign)
-        for name, value, limit, sign in (("failure probability", "failure", "delta", "δ"), ("moment", "moment", "constant", "C"))
+        for name, value, limit, sign in (
+            ("failure probability", "failure", "delta", "δ"),
+            ("moment", "moment", "constant", "C"),
+        )
         if value in check["series"]
     ]
     labels = [f"{name}\n{short(value)} against {sign} = {short(limit)}" for name, value, limit, sign in rows]
-    _shares(axes, labels, [value / limit for _, value, limit, _ in rows], [check["verdict"] != "refuted" or value <= limit for _, value, limit, _ in rows])
+    _shares(
+        axes,
+        labels,
+        [value / limit for _, value, limit, _ in rows],
+        [check["verdict"] != "refuted" or value <= limit for _, value, limit, _ in rows],
+    )
     axes.set_xlabel("share of what is allowed (log scale)")
 
 
@@ -157,7 +179,16 @@ def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]
         marker = ">" if x == RIGHT else "<" if x == LEFT else "o" if good else "X"
         axes.plot([x], [row], marker=marker, color=colour, markersize=7, linestyle="none")
         left = x < 1
-        axes.annotate(short(ratio), (x, row), xytext=(7, 5) if left else (8, 0), textcoords="offset points", ha="left", va="bottom" if left else "center", fontsize=9, color=INK)
+        axes.annotate(
+            short(ratio),
+            (x, row),
+            xytext=(7, 5) if left else (8, 0),
+            textcoords="offset points",
+            ha="left",
+            va="bottom" if left else "center",
+            fontsize=9,
+            color=INK,
+        )
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(_power))
@@ -193,7 +224,16 @@ def _end_point(check: Check, axes: Axes) -> None:
     axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
     axes.errorbar(size, bias, yerr=error, color=DATA, marker="o", markersize=5, linewidth=1, elinewidth=1.2, capsize=3)
     good = abs(end) <= half
-    axes.errorbar([beyond], [end], yerr=[half], color=ALLOWED if good else WRONG, marker="D" if good else "X", markersize=6, elinewidth=2, capsize=4)
+    axes.errorbar(
+        [beyond],
+        [end],
+        yerr=[half],
+        color=ALLOWED if good else WRONG,
+        marker="D" if good else "X",
+        markersize=6,
+        elinewidth=2,
+        capsize=4,
+    )
     _sizes(axes, size, infinity=beyond)
     axes.set_ylabel("discrepancy")
     axes.set_title(f"end point {short(end, 2)} ± {short(half, 2)}", fontsize=9, color=INK)
@@ -215,13 +255,23 @@ def _rate(check: Check, axes: Axes) -> None:
         axes.fill_between(x, np.minimum(first, second), np.maximum(first, second), color=BAND, alpha=0.25, linewidth=0)
         axes.plot(x, y0 * (x / x0) ** slope, color=INK, linewidth=1.4)
     lower = np.minimum(error[seen], 0.9 * height[seen])
-    axes.errorbar(size[seen], height[seen], yerr=[lower, error[seen]], color=DATA, marker="o", markersize=5, linestyle="none", elinewidth=1.2, capsize=3)
+    axes.errorbar(
+        size[seen],
+        height[seen],
+        yerr=[lower, error[seen]],
+        color=DATA,
+        marker="o",
+        markersize=5,
+        linestyle="none",
+        elinewidth=1.2,
+        capsize=3,
+    )
     _sizes(axes, size)
     if seen.any() and height[seen].max() < 100 * height[seen].min():
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(_power))
     axes.set_ylabel("|correction|")
-    fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope"
+    fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope could be fitted"
     axes.set_title(f"{fitted}\ndeclared {short(low, 2)} to {short(high, 2)} (shaded)", fontsize=9, color=INK)
     _plain(axes)
 
@@ -262,7 +312,12 @@ def draw_controls(check: Check, axes: Axes) -> None:
     """How far the check and each of its controls miss, in units of what is allowed: the controls must lie outside."""
     rows = [("the claim itself", check["statistic"], check["verdict"] != "refuted")]
     rows += [(c["name"], c["statistic"], c["verdict"] == "refuted") for c in check["controls"]]
-    _shares(axes, [textwrap.fill(name, 32) for name, _, _ in rows], [float(s) for _, s, _ in rows], [good for _, _, good in rows])
+    _shares(
+        axes,
+        [textwrap.fill(name, 32) for name, _, _ in rows],
+        [float(s) for _, s, _ in rows],
+        [good for _, _, good in rows],
+    )
     axes.set_xlabel("deviation / what is allowed (log scale)")
 
 

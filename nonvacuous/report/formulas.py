@@ -15,6 +15,7 @@ MARGIN = 1.0
 
 # spellings that mathtext lacks, in those that it knows
 SPELLINGS = (
+    (re.compile(r"\^([-+*])"), r"^{\1}"),  # a sign, not an operation
     (re.compile(r"\\frac(?![A-Za-z])"), r"\\dfrac"),  # these are displays
     (re.compile(r"\\(le|ge|ne)(?![A-Za-z])"), r"\\\1q"),
     (re.compile(r"\\tfrac(?![A-Za-z])"), r"\\frac"),
@@ -60,14 +61,15 @@ def _outline(latex: str) -> tuple[str, float, float, float, float] | None:
         return None
     if not len(path.vertices):
         return None
-    box = path.get_extents()
-    return _path_data(path), box.x0 - MARGIN, box.y0 - MARGIN, box.width + 2 * MARGIN, box.height + 2 * MARGIN
+    used = path.vertices[path.codes != Path.CLOSEPOLY]  # control points bound the curves
+    (left, bottom), (right, top) = used.min(axis=0) - MARGIN, used.max(axis=0) + MARGIN
+    return _path_data(path), left, bottom, right - left, top - bottom
 
 
 def _path_data(path: Path) -> str:
     letters = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
     parts = []
-    for vertices, code in path.iter_segments(simplify=False, curves=True):
+    for vertices, code in path.iter_segments(simplify=False):
         if code == Path.CLOSEPOLY:
             parts.append("Z")
         else:

@@ -88,7 +88,9 @@ def _wish(slot: Slot, edges: Sequence[tuple[Slot, ...]], place: Mapping[Slot, tu
     return fmean(beside) if beside else place[slot][1]
 
 
-def _stack(columns: Mapping[str, Mapping[int, Sequence[Slot]]]) -> tuple[dict[Slot, tuple[float, float]], tuple[tuple[str, float, float], ...], float]:
+def _stack(
+    columns: Mapping[str, Mapping[int, Sequence[Slot]]],
+) -> tuple[dict[Slot, tuple[float, float]], tuple[tuple[str, float, float], ...], float]:
     place: dict[Slot, tuple[float, float]] = {}
     lanes = []
     top = 0.0
@@ -136,7 +138,17 @@ def draw_graph(shown: Sequence[Entry], *, focus: str | None = None) -> Html:
 
 def _arrow() -> Html:
     tip = el("path", d="M0 0L8 4L0 8Z", cls="tip")
-    marker = el("marker", tip, id="arrow", viewBox="0 0 8 8", refX="7.5", refY="4", markerWidth="7", markerHeight="7", orient="auto")
+    marker = el(
+        "marker",
+        tip,
+        id="arrow",
+        viewBox="0 0 8 8",
+        refX="7.5",
+        refY="4",
+        markerWidth="7",
+        markerHeight="7",
+        orient="auto",
+    )
     return el("defs", marker)
 
 
@@ -168,7 +180,9 @@ def _node(entry: Entry, x: float, y: float, *, here: bool) -> Html:
         el("text", MARKS[entry.evidence], x=f"{left + WIDTH - 12:g}", y=f"{top + 20:g}", cls="mark"),
         [el("text", line, x=f"{left + 11:g}", y=f"{top + 37 + 14 * i:g}", cls="name") for i, line in enumerate(lines)],
     ]
-    return el("a", drawn, href=page_name(entry.key), cls=f"node is-{state} by-{entry.derivation}{' here' if here else ''}")
+    return el(
+        "a", drawn, href=page_name(entry.key), cls=f"node is-{state} by-{entry.derivation}{' here' if here else ''}"
+    )
 
 
 def _fit(key: str) -> str:

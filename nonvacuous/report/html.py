@@ -67,19 +67,54 @@ def _tiles(found: Sequence[Entry]) -> Html:
 
     supported = count("supported")
     rest = ", ".join(f"{count(e)} {e}" for e in ("refuted", "inconclusive", "stale", "not run") if count(e))
-    caught = sum(entry.controls[0] for entry in found)
-    controls = sum(entry.controls[1] for entry in found if entry.verdict is not None)
-    replayed = sum(entry.derivation == "replayed" for entry in found)
-    others = {d: sum(entry.derivation == d for entry in found) for d in ("cited", "failed", "missing", "unknown")}
-    words = {"cited": "with cited steps", "failed": "failed", "missing": "not derived", "unknown": "not replayed"}
+    fresh = [entry for entry in found if entry.evidence not in ("stale", "not run")]
+    caught, controls = (sum(entry.controls[i] for entry in fresh) for i in (0, 1))
+    replayed = sum(entry.derivation == "replayed" for entry in fresh)
+    others = {
+        words: sum(entry.derivation == d for entry in fresh)
+        for d, words in (("cited", "with cited steps"), ("failed", "failed"), ("missing", "not derived"))
+    }
+    others |= {"stale": count("stale"), "not replayed": count("not run")}
     spent = sum(float(entry.verdict["seconds"]) for entry in found if entry.verdict is not None)
     tiles = [
-        ("supported", f"{supported} of {len(found)}", rest or "none refuted, none open", "good" if supported == len(found) else "bad" if count("refuted") else "open"),
-        ("controls refuted", f"{caught} of {controls}", f"{controls - caught} survived" if caught < controls else "every false variant was caught", "bad" if caught < controls else "good"),
-        ("derivations replayed", f"{replayed} of {len(found)}", ", ".join(f"{n} {words[d]}" for d, n in others.items() if n) or "from named axioms alone", "bad" if others["failed"] else "good" if replayed == len(found) else "open"),
+        (
+            "supported",
+            f"{supported} of {len(found)}",
+            rest or "none refuted, none open",
+            "good" if supported == len(found) else "bad" if count("refuted") else "open",
+        ),
+        (
+            "controls refuted",
+            f"{caught} of {controls}",
+            f"{controls - caught} survived"
+            if caught < controls
+            else "every false variant was caught"
+            if controls
+            else "no fresh verdict",
+            "bad" if caught < controls else "good" if controls else "open",
+        ),
+        (
+            "derivations replayed",
+            f"{replayed} of {len(found)}",
+            ", ".join(f"{n} {words}" for words, n in others.items() if n) or "from named axioms alone",
+            "bad" if others["failed"] else "good" if replayed == len(found) else "open",
+        ),
         ("computing time", seconds(spent), "as measured when it was run", "plain"),
     ]
-    return el("div", [el("div", el("span", name, cls="name"), el("span", value, cls="value"), el("span", note, cls="note"), cls=f"tile {cls}") for name, value, note, cls in tiles], cls="tiles")
+    return el(
+        "div",
+        [
+            el(
+                "div",
+                el("span", name, cls="name"),
+                el("span", value, cls="value"),
+                el("span", note, cls="note"),
+                cls=f"tile {cls}",
+            )
+            for name, value, note, cls in tiles
+        ],
+        cls="tiles",
+    )
 
 
 def _results(found: Sequence[Entry]) -> Html:
@@ -93,7 +128,13 @@ def _results(found: Sequence[Entry]) -> Html:
 def _row(entry: Entry) -> Sequence[Any]:
     statement = entry.result.statement
     return (
-        el("a", el("span", entry.key, cls="key"), el("span", statement.title), href=page_name(entry.key), cls="to-result"),
+        el(
+            "a",
+            el("span", entry.key, cls="key"),
+            el("span", statement.title),
+            href=page_name(entry.key),
+            cls="to-result",
+        ),
         str(statement.kind),
         derivation_badge(entry),
         evidence_badge(entry.evidence),
@@ -104,21 +145,54 @@ def _row(entry: Entry) -> Sequence[Any]:
 
 def _legend() -> Html:
     fills = [evidence_badge(e) for e in ("supported", "refuted", "inconclusive", "stale", "not run")]
-    borders = [("replayed", "replayed from axioms"), ("cited", "cited steps"), ("failed", "failed steps"), ("missing", "not derived"), ("unknown", "not replayed")]
-    frames = [el("span", el("span", cls=f"frame by-{name}", aria_hidden="true"), words, cls="key-item") for name, words in borders]
-    return el("div", el("p", "Fill, evidence: ", fills), el("p", "Border, derivation: ", frames), el("p", "An arrow runs from a result to one that uses it."), cls="legend")
+    borders = [
+        ("replayed", "replayed from axioms"),
+        ("cited", "cited steps"),
+        ("failed", "failed steps"),
+        ("missing", "not derived"),
+        ("unknown", "not replayed"),
+    ]
+    frames = [
+        el("span", el("span", cls=f"frame by-{name}", aria_hidden="true"), words, cls="key-item")
+        for name, words in borders
+    ]
+    return el(
+        "div",
+        el("p", "Fill, evidence: ", fills),
+        el("p", "Border, derivation: ", frames),
+        el("p", "An arrow runs from a result to one that uses it."),
+        cls="legend",
+    )
 
 
 def _methods() -> Html | None:
-    rows = [(el("a", method.name, href=method_file(method)), method.title, ", ".join(method.theorems)) for method in METHODS]
+    rows = [
+        (el("a", method.name, href=method_file(method)), method.title, ", ".join(method.theorems)) for method in METHODS
+    ]
     return section("Methods", table(("method", "what it is", "theorems"), rows), id_="methods") if rows else None
 
 
 def _reading() -> Html:
     items = [
-        ("Evidence", "Supported or refuted is what an experiment, an enumeration or a comparison in ball arithmetic says; inconclusive means that it could not tell. Stale means that the code behind the verdict has changed since."),
-        ("Derivation", "Replayed means that a machine discharged every step and that the rest are named textbook axioms. A cited step was taken from the literature and is counted, not hidden."),
-        ("Controls", "Every check comes with false variants of its theorem: a constant off, a term dropped, an assumption broken. A check that does not refute them has shown nothing."),
-        ("Power", "How small a deviation the check would have seen. Levels of random checks are 1e-6; the other tolerances are derived bounds on rounding or convergence."),
+        (
+            "Evidence",
+            "Supported or refuted is what an experiment, an enumeration or a comparison in ball arithmetic says; inconclusive means that it could not tell. Stale means that the code behind the verdict has changed since.",
+        ),
+        (
+            "Derivation",
+            "Replayed means that a machine discharged every step and that the rest are named textbook axioms. A cited step was taken from the literature and is counted, not hidden.",
+        ),
+        (
+            "Controls",
+            "Every check comes with false variants of its theorem: a constant off, a term dropped, an assumption broken. A check that does not refute them has shown nothing.",
+        ),
+        (
+            "Power",
+            "How small a deviation the check would have seen. Levels of random checks are 1e-6; the other tolerances are derived bounds on rounding or convergence.",
+        ),
     ]
-    return section("How to read this", el("dl", [[el("dt", name), el("dd", words)] for name, words in items], cls="reading"), id_="reading")
+    return section(
+        "How to read this",
+        el("dl", [[el("dt", name), el("dd", words)] for name, words in items], cls="reading"),
+        id_="reading",
+    )

@@ -47,7 +47,9 @@ def prose(source: str) -> Html:
     parts = source.split("`")
     if len(parts) % 2 == 0:  # an unpaired backquote is a backquote
         parts = [source]
-    return text([el("code", part) if i % 2 else part.replace("<=", "≤").replace(">=", "≥") for i, part in enumerate(parts)])
+    return text(
+        [el("code", part) if i % 2 else part.replace("<=", "≤").replace(">=", "≥") for i, part in enumerate(parts)]
+    )
 
 
 def as_float(value: Any) -> float:
@@ -90,5 +92,7 @@ def document(title: str, *body: Any) -> str:
         el("title", title),
         el("link", rel="stylesheet", href="style.css"),
     )
-    bar = el("header", el("a", "nonvacuous", href="index.html", cls="wordmark"), el("span", "verification report"), cls="bar")
+    bar = el(
+        "header", el("a", "nonvacuous", href="index.html", cls="wordmark"), el("span", "verification report"), cls="bar"
+    )
     return "<!DOCTYPE html>\n" + el("html", head, el("body", bar, el("main", *body)), lang="en") + "\n"

@@ -29,7 +29,9 @@ def method_page(method: Method, results: Collection[str]) -> str:
     if spec is None or spec.origin is None:
         raise StorageError(f"The source of {module} cannot be found.", "Reinstall the package.")
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    theorems = [el("a", el("code", key), href=page_name(key)) if key in results else el("code", key) for key in method.theorems]
+    theorems = [
+        el("a", el("code", key), href=page_name(key)) if key in results else el("code", key) for key in method.theorems
+    ]
     return document(
         f"{method.name}: {method.title}",
         el("nav", el("a", "All results", href="index.html"), " / ", el("span", "methods"), cls="crumbs"),
@@ -67,7 +69,11 @@ def _configuration(tree: ast.Module, name: str) -> Html | None:
     if found is None:
         return None
     rows = [
-        (el("code", ast.unparse(field.target)), el("code", ast.unparse(field.annotation)), el("code", ast.unparse(field.value)) if field.value else "required")
+        (
+            el("code", ast.unparse(field.target)),
+            el("code", ast.unparse(field.annotation)),
+            el("code", ast.unparse(field.value)) if field.value else "required",
+        )
         for field in found.body
         if isinstance(field, ast.AnnAssign)
     ]

@@ -22,7 +22,12 @@ def area_name(area: str) -> str:
 
 def evidence_badge(evidence: str) -> Html:
     """What an experiment or enumeration says."""
-    return el("span", el("span", MARKS[evidence], cls="sign", aria_hidden="true"), evidence, cls=f"badge is-{evidence.replace(' ', '-')}")
+    return el(
+        "span",
+        el("span", MARKS[evidence], cls="sign", aria_hidden="true"),
+        evidence,
+        cls=f"badge is-{evidence.replace(' ', '-')}",
+    )
 
 
 def derivation_badge(entry: Entry, *, full: bool = False) -> Html:
@@ -35,25 +40,35 @@ def derivation_badge(entry: Entry, *, full: bool = False) -> Html:
 def control_badge(verdict: str) -> Html:
     """Of a control, being refuted is the good news."""
     if verdict == "refuted":
-        return el("span", el("span", "✓", cls="sign", aria_hidden="true"), "refuted, as it must be", cls="badge is-supported")
+        return el(
+            "span", el("span", "✓", cls="sign", aria_hidden="true"), "refuted, as it must be", cls="badge is-supported"
+        )
     words = "survived" if verdict == "supported" else f"survived: {verdict}"
     return el("span", el("span", "✗", cls="sign", aria_hidden="true"), words, cls="badge is-refuted")
 
 
 def controls_share(entry: Entry) -> Html:
-    """"7 of 7", loudly when it is fewer."""
+    """ "7 of 7", loudly when it is fewer."""
     caught, total = entry.controls
     if entry.verdict is None:
         return el("span", f"{total} planned", cls="quiet")
     return el("span", f"{caught} of {total}", cls="share" if caught == total else "share short")
 
 
-def table(head: Sequence[Any], rows: Iterable[Sequence[Any] | str], *, cls: str = "", caption: str | None = None) -> Html:
+def table(
+    head: Sequence[Any], rows: Iterable[Sequence[Any] | str], *, cls: str = "", caption: str | None = None
+) -> Html:
     """A table that scrolls by itself where it is too wide. A heading "#name" is set flush right, as numbers are; a row
     that is a string heads the rows that follow it."""
     right = [isinstance(h, str) and h.startswith("#") for h in head]
     names = [h[1:] if flush else h for h, flush in zip(head, right, strict=True)]
-    header = el("tr", [el("th", name, scope="col", cls="number" if flush else None) for name, flush in zip(names, right, strict=True)])
+    header = el(
+        "tr",
+        [
+            el("th", name, scope="col", cls="number" if flush else None)
+            for name, flush in zip(names, right, strict=True)
+        ],
+    )
     body = [_row(row, right, names) for row in rows]
     title = el("caption", caption) if caption else None
     return el("div", el("table", title, el("thead", header), el("tbody", body), cls=cls or None), cls="scroll")
@@ -68,7 +83,11 @@ def _row(row: Sequence[Any] | str, right: Sequence[bool], names: Sequence[Any]) 
 
 def facts(pairs: Iterable[tuple[str, Any]], *, cls: str = "facts") -> Html:
     """A definition list; pairs without a value are left out."""
-    return el("dl", [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "", [])], cls=cls)
+    return el(
+        "dl",
+        [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "", [])],
+        cls=cls,
+    )
 
 
 def citation(reference: str) -> str:

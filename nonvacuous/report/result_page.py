@@ -37,7 +37,10 @@ PROVENANCE = {
     "secondary": "known from secondary sources",
 }
 STEP_SIGNS = {True: ("✓", "discharged", "is-supported"), False: ("✗", "failed", "is-refuted")}
-SIZES: dict[str, dict[str, Any]] = {"HighProbabilityBound": {"height": 1.7, "margins": (2.15, 0.5)}, "LimitWithRate": {"width": 7.2, "height": 3.0}}  # inches
+SIZES: dict[str, dict[str, Any]] = {
+    "HighProbabilityBound": {"height": 1.7, "margins": (2.15, 0.5, 0.15)},
+    "LimitWithRate": {"width": 8.4, "height": 2.9, "margins": (0.85, 0.5, 0.5)},
+}  # inches
 NEEDS_NO_REPLAY = {"axiom": "textbook axiom", "uses": "another result", "cited": "cited, not derived here"}
 
 
@@ -46,7 +49,9 @@ def result_page(entry: Entry, everything: Sequence[Entry]) -> str:
     statement = entry.result.statement
     return document(
         f"{entry.key}: {statement.title}",
-        el("nav", el("a", "All results", href="index.html"), " / ", el("span", area_name(statement.area)), cls="crumbs"),
+        el(
+            "nav", el("a", "All results", href="index.html"), " / ", el("span", area_name(statement.area)), cls="crumbs"
+        ),
         _heading(entry),
         _warning(entry),
         _statement(entry),
@@ -62,7 +67,13 @@ def result_page(entry: Entry, everything: Sequence[Entry]) -> str:
 
 def _heading(entry: Entry) -> Html:
     statement = entry.result.statement
-    badges = el("p", el("span", str(statement.kind), cls="badge kind"), evidence_badge(entry.evidence), derivation_badge(entry), cls="badges")
+    badges = el(
+        "p",
+        el("span", str(statement.kind), cls="badge kind"),
+        evidence_badge(entry.evidence),
+        derivation_badge(entry),
+        cls="badges",
+    )
     return el("div", el("p", entry.key, cls="key"), el("h1", statement.title), badges, cls="title")
 
 
@@ -74,9 +85,21 @@ def _warning(entry: Entry) -> Html | None:
     found = []
     if entry.evidence == "stale":
         was = f"Everything below describes the code of {_day(entry.verdict)}, when the verdict was {entry.verdict['verdict']}. Run "
-        found.append(el("p", el("strong", "Stale. "), "The code behind this verdict has changed since. ", was, command, " again.", cls="alert"))
+        found.append(
+            el(
+                "p",
+                el("strong", "Stale. "),
+                "The code behind this verdict has changed since. ",
+                was,
+                command,
+                " again.",
+                cls="alert",
+            )
+        )
     if caught < total:
-        words = f"{total - caught} of {total} controls survived: the check did not tell the theorem from something false."
+        words = (
+            f"{total - caught} of {total} controls survived: the check did not tell the theorem from something false."
+        )
         found.append(el("p", el("strong", "A control survived. "), words, cls="alert bad"))
     return Html("".join(found)) if found else None
 
@@ -88,20 +111,34 @@ def _day(verdict: Mapping[str, Any]) -> str:
 def _statement(entry: Entry) -> Html:
     statement = entry.result.statement
     assumptions = [
-        el("li", el("strong", a.name), ": ", prose(a.text), el("span", "checked from the inputs" if a.test else "cannot be checked from the inputs", cls="tag"))
+        el(
+            "li",
+            el("strong", a.name),
+            ": ",
+            prose(a.text),
+            el("span", "checked from the inputs" if a.test else "cannot be checked from the inputs", cls="tag"),
+        )
         for a in statement.assumptions
     ]
     sources = []
     for source in statement.source:
         parts = [source.locator, source.deviation]
         extra = " (" + "; ".join(part for part in parts if part) + ")" if any(parts) else ""
-        sources.append(el("li", citation(source.reference), prose(extra), el("span", PROVENANCE[source.provenance], cls="tag")))
+        sources.append(
+            el("li", citation(source.reference), prose(extra), el("span", PROVENANCE[source.provenance], cls="tag"))
+        )
     given = el("div", el("h3", "Assumptions"), el("ul", assumptions, cls="list")) if assumptions else None
     return el(
         "section",
         el("div", display(statement.latex), el("p", prose(statement.text)), cls="statement"),
         el("div", given, el("div", el("h3", "Sources"), el("ul", sources, cls="list")), cls="split"),
-        facts([("Computed by", el("code", statement.function) if statement.function else None), ("Notebook", _notebook(entry))], cls="facts wide"),
+        facts(
+            [
+                ("Computed by", el("code", statement.function) if statement.function else None),
+                ("Notebook", _notebook(entry)),
+            ],
+            cls="facts wide",
+        ),
     )
 
 
@@ -114,7 +151,9 @@ def _graph(entry: Entry, everything: Sequence[Entry]) -> Html:
     near = {used.key for used in used_results(entry.result)}
     near |= {other.key for other in everything if any(used.key == entry.key for used in other.result.uses)}
     alone = el("p", "It uses no other result of the catalogue, and none uses it.", cls="note")
-    drawn = draw_graph([other for other in everything if other.key in near], focus=entry.key) if len(near) > 1 else alone
+    drawn = (
+        draw_graph([other for other in everything if other.key in near], focus=entry.key) if len(near) > 1 else alone
+    )
     return section("What it rests on, and what rests on it", drawn, id_="graph")
 
 
@@ -122,7 +161,10 @@ def _figure(entry: Entry) -> Html | None:
     """The result's own figure of its verdict, where it has one."""
     if entry.verdict is None or entry.result.figure is None:
         return None
-    return section("Figure", svg(entry.result.figure, entry.verdict, name="own", label=entry.result.statement.title, width=7.2, height=3.6))
+    return section(
+        "Figure",
+        svg(entry.result.figure, entry.verdict, name="own", label=entry.result.statement.title, width=7.2, height=3.6),
+    )
 
 
 def _derivation(entry: Entry, keys: Collection[str]) -> Html | None:
@@ -131,11 +173,15 @@ def _derivation(entry: Entry, keys: Collection[str]) -> Html | None:
     found = entry.verdict["derivation"]
     items = []
     for step in found["steps"]:
-        sign, words, cls = STEP_SIGNS.get(step["ok"], ("·", NEEDS_NO_REPLAY.get(step["kind"], "not replayed"), f"step-{step['kind']}"))
+        sign, words, cls = STEP_SIGNS.get(
+            step["ok"], ("·", NEEDS_NO_REPLAY.get(step["kind"], "not replayed"), f"step-{step['kind']}")
+        )
         label = words if step["ok"] is None else f"{step['kind']} {words}, {seconds(step['seconds'])}"
         badge = el("span", el("span", sign, cls="sign", aria_hidden="true"), label, cls=f"badge {cls}")
         items.append(el("li", el("div", _step(step, keys)), badge))
-    steps = el("ol", items, cls="steps") if items else el("p", "No derivation is given; the checks below are all there is.")
+    steps = (
+        el("ol", items, cls="steps") if items else el("p", "No derivation is given; the checks below are all there is.")
+    )
     return section("Derivation", el("p", derivation_badge(entry, full=True), cls="badges"), steps, id_="derivation")
 
 
@@ -156,13 +202,23 @@ def _step(step: Mapping[str, Any], keys: Collection[str]) -> list[Html]:
 def _checks(entry: Entry) -> Html:
     if entry.verdict is None:
         rows = [
-            (check.name, el("span", type(check.claim).__name__, cls="claim"), "; ".join(control.name for control in check.controls))
+            (
+                check.name,
+                el("span", type(check.claim).__name__, cls="claim"),
+                "; ".join(control.name for control in check.controls),
+            )
             for check in entry.result.checks
         ]
         return section("Checks", table(("check", "claim", "controls that it must refute"), rows), id_="checks")
     anchors = [f"check-{i}" for i in range(1, len(entry.checks) + 1)]
     rows_ = [
-        (el("a", check["name"], href=f"#{anchor}"), el("span", check["claim"], cls="claim"), evidence_badge(check["verdict"]), _refuted(check), check["power"])
+        (
+            el("a", check["name"], href=f"#{anchor}"),
+            el("span", check["claim"], cls="claim"),
+            evidence_badge(check["verdict"]),
+            _refuted(check),
+            check["power"],
+        )
         for anchor, check in zip(anchors, entry.checks, strict=True)
     ]
     overview = table(("check", "claim", "verdict", "controls refuted", "power"), rows_)
@@ -172,7 +228,11 @@ def _checks(entry: Entry) -> Html:
 
 def _refuted(check: Mapping[str, Any]) -> Html:
     caught = sum(control["verdict"] == "refuted" for control in check["controls"])
-    return el("span", f"{caught} of {len(check['controls'])}", cls="share" if caught == len(check["controls"]) else "share short")
+    return el(
+        "span",
+        f"{caught} of {len(check['controls'])}",
+        cls="share" if caught == len(check["controls"]) else "share short",
+    )
 
 
 def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
@@ -181,11 +241,17 @@ def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
         name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
         label = f"{check['claim']}, {check['name']}: {check['verdict']}. {_head(check['detail'])}"
         size = SIZES.get(check["claim"], {})
-        body = el("div", svg(draw_check, check, name=name, label=label, **size), found, cls="plots")
+        body = el(
+            "div",
+            svg(draw_check, check, name=name, label=label, **size),
+            found,
+            cls="plots wide" if check["claim"] == "LimitWithRate" else "plots",
+        )
     else:
         body = found
     rows = [
-        (el("em", "the claim itself"), evidence_badge(check["verdict"]), drawn, "") if control is None
+        (el("em", "the claim itself"), evidence_badge(check["verdict"]), drawn, "")
+        if control is None
         else (control["name"], control_badge(control["verdict"]), drawn, _detail(control["detail"]))
         for control, drawn in strips(check)
     ]
@@ -228,7 +294,10 @@ def _provenance(entry: Entry) -> Html | None:
         ("Git commit", made["git"] or "not a checkout with commits"),
         ("Python", f"{made['python']}, {made['platform']}"),
         ("Libraries", libraries),
-        ("Code", el("span", el("code", verdict["code"]["digest"][:12]), f" over {len(verdict['code']['modules'])} modules")),
+        (
+            "Code",
+            el("span", el("code", verdict["code"]["digest"][:12]), f" over {len(verdict['code']['modules'])} modules"),
+        ),
         ("Controls refuted", controls_share(entry)),
     ]
     return section("Provenance", facts(pairs), id_="provenance")
@@ -237,10 +306,19 @@ def _provenance(entry: Entry) -> Html | None:
 def _example(entry: Entry) -> Html:
     setting = json.dumps(to_json(entry.result.example), ensure_ascii=False)
     shell = f"nonvacuous predict {entry.key} --input - <<'JSON'\n{setting}\nJSON\n\nnonvacuous verify {entry.key} --budget quick"
-    python = f'import nonvacuous as nv\n\nprint(nv.verify("{entry.key}", budget="quick", seed=0))'
-    return section("Run it yourself", el("div", copyable(shell, "Shell example"), copyable(python, "Python example"), cls="pair"), id_="example")
+    python = f'import nonvacuous as nv\n\nprint(nv.verify("{entry.key}", budget="quick"))'
+    return section(
+        "Run it yourself",
+        el("div", copyable(shell, "Shell example"), copyable(python, "Python example"), cls="pair"),
+        id_="example",
+    )
 
 
 def _citation(entry: Entry) -> Html:
     keys = dict.fromkeys(source.reference for source in entry.result.statement.source)
-    return section("Cite", copyable("\n\n".join(find(key).bibtex() for key in keys), "BibTeX entries"), id_="cite", note="BibTeX; one click selects the block.")
+    return section(
+        "Cite",
+        copyable("\n\n".join(find(key).bibtex() for key in keys), "BibTeX entries"),
+        id_="cite",
+        note="BibTeX; one click selects the block.",
+    )

@@ -55,4 +55,7 @@ def rows(check: Mapping[str, Any]) -> Sequence[tuple[Mapping[str, Any] | None, H
     """The strip of the check itself (None) and those of its controls, on one scale."""
     right = scale(check)
     own = strip(check["statistic"], right, good=check["verdict"] != "refuted")
-    return [(None, own), *((c, strip(c["statistic"], right, good=c["verdict"] == "refuted")) for c in check["controls"])]
+    return [
+        (None, own),
+        *((c, strip(c["statistic"], right, good=c["verdict"] == "refuted")) for c in check["controls"]),
+    ]

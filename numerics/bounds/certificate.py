@@ -94,7 +94,9 @@ class Certificate:
             "delta": self.delta,
             "ledger": {
                 "log_inv_delta": self.ledger.log_inv_delta,
-                "entries": [{"event": e.event, "log_inv_delta": e.log_inv_delta, "delta": e.delta} for e in self.ledger.entries],
+                "entries": [
+                    {"event": e.event, "log_inv_delta": e.log_inv_delta, "delta": e.delta} for e in self.ledger.entries
+                ],
             },
             "assumptions": [{"name": name, "answer": str(answer)} for name, answer in self.answers.items()],
             "citations": [source.reference for source in self.statement.source],
@@ -126,7 +128,9 @@ def load(path: str | Path) -> Certificate:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise StorageError(f"{path} could not be read ({error.strerror or error}).", "Name a file saved with Certificate.save.") from error
+        raise StorageError(
+            f"{path} could not be read ({error.strerror or error}).", "Name a file saved with Certificate.save."
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not JSON ({error}).", "Name a file saved with Certificate.save.") from error
     return from_json(data)
@@ -162,7 +166,9 @@ def from_json(data: Any) -> Certificate:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(f"This is not a certificate: {type(error).__name__} {error}.", "Name a file saved with Certificate.save.") from error
+        raise InvalidInput(
+            f"This is not a certificate: {type(error).__name__} {error}.", "Name a file saved with Certificate.save."
+        ) from error
 
 
 def _out(value: Any) -> Any:

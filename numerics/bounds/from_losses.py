@@ -56,5 +56,7 @@ def certify_losses(
     shares = delta * monte_carlo_share, delta * (1 - monte_carlo_share)
     estimate = gibbs_monte_carlo(risk=mean, draws=draws, delta=shares[0]).confirm(BOUNDED_LOSS.name)
     if n_prior:
-        return seeger_kl_split(risk=estimate, kl=divergence, n=examples + int(n_prior), n_prior=n_prior, delta=shares[1])
+        return seeger_kl_split(
+            risk=estimate, kl=divergence, n=examples + int(n_prior), n_prior=n_prior, delta=shares[1]
+        )
     return seeger_kl(risk=estimate, kl=divergence, n=examples, delta=shares[1])

@@ -23,7 +23,9 @@ def _seeger(inputs: dict[str, Any], digits: int) -> Ends:
 
 def _split(inputs: dict[str, Any], digits: int) -> Ends:
     if int(inputs["n"]) != int(inputs["n_total"]) - int(inputs["n_prior"]):
-        raise InvalidInput("The certificate's n is not n_total - n_prior.", "The examples that made the prior do not count.")
+        raise InvalidInput(
+            "The certificate's n is not n_total - n_prior.", "The examples that made the prior do not count."
+        )
     return _seeger(inputs, digits)
 
 
@@ -31,7 +33,11 @@ def _monte_carlo(inputs: dict[str, Any], digits: int) -> Ends:
     return monte_carlo_ball(inputs["risk"], int(inputs["draws"]), inputs["log_inv_delta"], digits), None
 
 
-EXACT: dict[str, Callable[[dict[str, Any], int], Ends]] = {"pb.kl": _seeger, "pb.data_prior": _split, "pb.gibbs_mc": _monte_carlo}
+EXACT: dict[str, Callable[[dict[str, Any], int], Ends]] = {
+    "pb.kl": _seeger,
+    "pb.data_prior": _split,
+    "pb.gibbs_mc": _monte_carlo,
+}
 
 
 def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
@@ -52,7 +58,9 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
     with ctx.workdps(digits + 10):
         # the exact bound may agree with 1 (or 0, for the lower side) to more digits than were asked for; it never passes it
         if not (certificate.raw >= 1 or arb(certificate.raw) >= upper) or certificate.value < min(certificate.raw, 1.0):
-            problems.append(f"the stored value {certificate.value!r} is below the exact bound {upper.str(20, radius=False)}")
+            problems.append(
+                f"the stored value {certificate.value!r} is below the exact bound {upper.str(20, radius=False)}"
+            )
         if certificate.lower is not None and (
             certificate.parts or lower is None or not (certificate.lower <= 0 or arb(certificate.lower) <= lower)
         ):
@@ -65,7 +73,12 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
 
 def _ledger_covers(certificate: Certificate) -> bool:
     """The spent deltas are those of this bound and of its parts, each once."""
-    spends = sorted([certificate.inputs["log_inv_delta"], *(e.log_inv_delta for p in certificate.parts.values() for e in p.ledger.entries)])
+    spends = sorted(
+        [
+            certificate.inputs["log_inv_delta"],
+            *(e.log_inv_delta for p in certificate.parts.values() for e in p.ledger.entries),
+        ]
+    )
     return spends == sorted(entry.log_inv_delta for entry in certificate.ledger.entries) and all(
         Fraction(value) > 0 for value in map(float, spends)
     )

@@ -26,7 +26,9 @@ def complexity(kl: float, n: int, log_inv_delta: float, constant: Literal["exact
     if constant not in CONSTANTS:
         raise InvalidInput(f"constant is {constant!r}.", f"Choose one of {CONSTANTS}.")
     # ln(2 sqrt n): the root is off by half an ulp, which moves a logarithm above 0.69 by less than one; so does the logarithm
-    log_constant = float(log_maurer_xi_upper(n)) if constant == "exact" else math.log(2 * math.sqrt(n)) * (1 + 3 * 2.0**-52)
+    log_constant = (
+        float(log_maurer_xi_upper(n)) if constant == "exact" else math.log(2 * math.sqrt(n)) * (1 + 3 * 2.0**-52)
+    )
     return (kl + log_constant + log_inv_delta) / n * _OUTWARD
 
 
@@ -74,7 +76,9 @@ def seeger_kl_split(
     total, used = sample_size("n", n), int(non_negative("n_prior", n_prior))
     if used != float(n_prior) or used >= total:
         raise InvalidInput(f"n_prior is {n_prior} of n = {total}.", "Leave at least one example for the bound.")
-    return _certify(DATA_PRIOR, risk, kl, total - used, delta, log_inv_delta, constant, {"n_total": total, "n_prior": used})
+    return _certify(
+        DATA_PRIOR, risk, kl, total - used, delta, log_inv_delta, constant, {"n_total": total, "n_prior": used}
+    )
 
 
 def _certify(
@@ -115,5 +119,7 @@ def _certify(
 
 def _scalar(name: str, value: Any) -> Any:
     if np.ndim(value) != 0:
-        raise InvalidInput(f"{name} has shape {np.shape(value)}; one number is expected.", "Average it over examples and draws first.")
+        raise InvalidInput(
+            f"{name} has shape {np.shape(value)}; one number is expected.", "Average it over examples and draws first."
+        )
     return value

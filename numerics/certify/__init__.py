@@ -1,0 +1,25 @@
+"""Certificates for torch models: Gaussian posteriors and priors over a module's parameters, PAC-Bayes training, certification.
+
+Needs torch.
+"""
+
+from .certify import certify
+from .gaussian import Coverage, MeanFieldGaussian, coverage, from_module, kl_divergence, load, sample, save
+from .training import Epoch, Trained, TrainingConfig, train, training
+
+__all__ = [
+    "Coverage",
+    "Epoch",
+    "MeanFieldGaussian",
+    "Trained",
+    "TrainingConfig",
+    "certify",
+    "coverage",
+    "from_module",
+    "kl_divergence",
+    "load",
+    "sample",
+    "save",
+    "train",
+    "training",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import torch
 
 from ...theory.errors import InvalidInput
 from ...theory.statement import Answer
+from ...theory.statements.pac_bayes import BOUNDED_LOSS
 from ...theory.validation import log_inverse_delta, non_negative, sample_size
 from ..bounds import Certificate, gibbs_monte_carlo, seeger_kl, seeger_kl_split
 from ..bounds.from_losses import MONTE_CARLO_SHARE
@@ -74,7 +76,7 @@ def certify(
         placed, x, y, measured, draws=count, seed=seed, memory_mb=memory_mb, vectorize=vectorize, progress=progress
     )
     shares = delta * monte_carlo_share, delta * (1 - monte_carlo_share)
-    estimate = gibbs_monte_carlo(risk=risks.mean_upward, draws=count, delta=shares[0])
+    estimate = gibbs_monte_carlo(risk=risks.mean_upward, draws=count, delta=shares[0]).confirm(BOUNDED_LOSS.name)
     if learned:
         total = len(x) + int(learned)
         bound = seeger_kl_split(risk=estimate, kl=divergence, n=total, n_prior=int(learned), delta=shares[1])
@@ -84,9 +86,7 @@ def certify(
     if constants(placed.network):
         answers["constants of the model before data"] = Answer.CANNOT_BE_CHECKED
     facts = {"loss": str(measured), "parameters": posterior.parameters, "seed": int(seed)}
-    return replace(
-        bound, quantity=f"true Gibbs risk ({measured})", answers=answers, inputs={**bound.inputs, **facts}
-    )
+    return replace(bound, quantity=f"true Gibbs risk ({measured})", answers=answers, inputs={**bound.inputs, **facts})
 
 
 def on_device(gaussian: MeanFieldGaussian, device: str | torch.device) -> MeanFieldGaussian:
@@ -98,8 +98,6 @@ def on_device(gaussian: MeanFieldGaussian, device: str | torch.device) -> MeanFi
         raise InvalidInput(f"The device {device!r} cannot be used: {error}", "Choose another device.") from error
     if target == network.device:
         return gaussian
-    from copy import deepcopy
-
     there = FrozenNetwork(
         deepcopy(network.module).to(target),
         {name: value.to(target) for name, value in network.random.items()},

@@ -49,8 +49,14 @@ def write_state(path: Path, state: TrainingState) -> None:
     tensors = {f"variable/{index}": value.detach() for index, value in enumerate(state.variables)}
     for index, entries in state.optimizer["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value.detach() for name, value in entries.items() if value is not None}
-    facts = {"format": FORMAT, "epoch": str(state.epoch), "history": json.dumps([dict(entry) for entry in state.history])}
-    write_atomically(path, save({name: value.cpu().contiguous().clone() for name, value in tensors.items()}, metadata=facts))
+    facts = {
+        "format": FORMAT,
+        "epoch": str(state.epoch),
+        "history": json.dumps([dict(entry) for entry in state.history]),
+    }
+    write_atomically(
+        path, save({name: value.cpu().contiguous().clone() for name, value in tensors.items()}, metadata=facts)
+    )
 
 
 def read_state(path: Path, variables: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> TrainingState | None:
@@ -76,7 +82,10 @@ def read_state(path: Path, variables: Sequence[Tensor], optimizer: torch.optim.O
                 index, _, entry = rest.partition("/")
                 state.setdefault(int(index), {})[entry] = value
         trained = tuple(tensors[f"variable/{index}"] for index in range(len(variables)))
-        if any(a.shape != b.shape or a.dtype != b.dtype or not torch.isfinite(a).all() for a, b in zip(trained, variables, strict=True)):
+        if any(
+            a.shape != b.shape or a.dtype != b.dtype or not torch.isfinite(a).all()
+            for a, b in zip(trained, variables, strict=True)
+        ):
             raise ValueError("its tensors do not fit")
         return TrainingState(
             epoch=int(facts["epoch"]),

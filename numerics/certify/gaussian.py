@@ -80,7 +80,9 @@ def from_module(
     network = freeze(module, device)
     scales = dict(scale) if isinstance(scale, Mapping) else dict.fromkeys(network.random, scale)
     if list(scales) != list(network.random) and set(scales) != set(network.random):
-        raise InvalidInput(f"Scales are named {sorted(scales)}, parameters {sorted(network.random)}.", "Give one to each.")
+        raise InvalidInput(
+            f"Scales are named {sorted(scales)}, parameters {sorted(network.random)}.", "Give one to each."
+        )
     for name, value in scales.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise InvalidInput(f"The scale of {name!r} is {value!r}.", "It must be a finite number larger than 0.")
@@ -89,7 +91,9 @@ def from_module(
     )
 
 
-def moved(gaussian: MeanFieldGaussian, means: Mapping[str, Tensor], log_scales: Mapping[str, Tensor]) -> MeanFieldGaussian:
+def moved(
+    gaussian: MeanFieldGaussian, means: Mapping[str, Tensor], log_scales: Mapping[str, Tensor]
+) -> MeanFieldGaussian:
     """The Gaussian with other means and log-scales over the same module. Raises `InvalidInput`."""
     _require_matching("means", means, gaussian.means)
     _require_matching("log_scales", log_scales, gaussian.means)
@@ -156,10 +160,13 @@ def sample(gaussian: MeanFieldGaussian, generator: torch.Generator, count: int |
         raise InvalidInput(f"count is {count!r}.", "It must be a whole number of at least 1.")
     network = gaussian.network
     if torch.device(generator.device).type != network.device.type:
-        raise InvalidInput(f"The generator is on {generator.device}, the Gaussian on {network.device}.", "Move one of them.")
+        raise InvalidInput(
+            f"The generator is on {generator.device}, the Gaussian on {network.device}.", "Move one of them."
+        )
     # One call for each draw: a single large call would interleave the stream differently for every count.
     rows = [
-        torch.randn(network.size, generator=generator, dtype=network.dtype, device=network.device) for _ in range(count or 1)
+        torch.randn(network.size, generator=generator, dtype=network.dtype, device=network.device)
+        for _ in range(count or 1)
     ]
     noise = torch.stack(rows) if count is not None else rows[0]
     parts = noise.split([mean.numel() for mean in network.random.values()], dim=-1)
@@ -192,12 +199,19 @@ def _require_matching(
     what: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, same_device: bool = True
 ) -> None:
     if set(found) != set(expected):
-        raise InvalidInput(f"{what}: the names {sorted(set(found) ^ set(expected))} do not match.", "Give each parameter once.")
+        raise InvalidInput(
+            f"{what}: the names {sorted(set(found) ^ set(expected))} do not match.", "Give each parameter once."
+        )
     for name, value in found.items():
         other = expected[name]
         same = isinstance(value, Tensor) and value.shape == other.shape and value.dtype == other.dtype
         if not same or (same_device and value.device != other.device):
-            got = f"{tuple(value.shape)} {value.dtype} {value.device}" if isinstance(value, Tensor) else type(value).__name__
+            got = (
+                f"{tuple(value.shape)} {value.dtype} {value.device}"
+                if isinstance(value, Tensor)
+                else type(value).__name__
+            )
             raise InvalidInput(
-                f"{what}: {name!r} is {got}, not {tuple(other.shape)} {other.dtype} {other.device}.", "Use the same architecture."
+                f"{what}: {name!r} is {got}, not {tuple(other.shape)} {other.dtype} {other.device}.",
+                "Use the same architecture.",
             )

@@ -28,7 +28,9 @@ class Loss:
         if self.kind == "cross_entropy" and (
             isinstance(self.pmin, bool) or not isinstance(self.pmin, float) or not 1e-30 <= self.pmin < 1
         ):
-            raise InvalidInput(f"pmin is {self.pmin!r}.", "The bounded cross-entropy needs one in [1e-30, 1), for example 1e-4.")
+            raise InvalidInput(
+                f"pmin is {self.pmin!r}.", "The bounded cross-entropy needs one in [1e-30, 1), for example 1e-4."
+            )
 
     def __str__(self) -> str:
         return "0-1 loss" if self.kind == "zero_one" else f"cross-entropy clamped and rescaled at pmin = {self.pmin:g}"
@@ -40,7 +42,9 @@ class Loss:
         return bounded_cross_entropy(outputs, labels, self.pmin)
 
 
-def zero_one(outputs: Float[Tensor, "*draws examples classes"], labels: Int[Tensor, " examples"]) -> Bool[Tensor, "*draws examples"]:
+def zero_one(
+    outputs: Float[Tensor, "*draws examples classes"], labels: Int[Tensor, " examples"]
+) -> Bool[Tensor, "*draws examples"]:
     """True unless the label's output is strictly the largest: a tie is an error, so no rule for ties has to be assumed."""
     return (outputs >= _at(outputs, labels)).sum(-1) != 1
 

@@ -24,7 +24,7 @@ from .gaussian import MeanFieldGaussian, sample
 from .losses import Loss
 
 STREAM = "certify: posterior draws"  # its own random stream: training with the same seed sees other variates
-MEMORY_MB = 32  # small enough for a core's outer cache, where batched products are fastest
+MEMORY_MB = 16  # small enough for a core's outer cache, where batched products are fastest
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def labelled_data(data: Any, network: FrozenNetwork) -> tuple[Tensor, Tensor]:
     sampler = getattr(data, "sampler", None)
     if getattr(sampler, "replacement", False):
         raise AssumptionViolated(
-            f"The loader's {type(sampler).__name__} repeats examples.", "A certificate needs every example once: use a sequential sampler."
+            f"The loader's {type(sampler).__name__} repeats examples.",
+            "A certificate needs every example once: use a sequential sampler.",
         )
     x, y = gather(data)
     x, y = x.to(network.device), y.to(network.device)
@@ -140,7 +141,14 @@ def draw_losses(
 
 
 def _blocks(
-    posterior: MeanFieldGaussian, x: Tensor, y: Tensor, loss: Loss, draws: int, seed: int, memory_mb: float, vectorize: bool
+    posterior: MeanFieldGaussian,
+    x: Tensor,
+    y: Tensor,
+    loss: Loss,
+    draws: int,
+    seed: int,
+    memory_mb: float,
+    vectorize: bool,
 ) -> Iterator[tuple[slice, Tensor]]:
     """Losses (draws of the block, examples of the batch), batch after batch within a block of draws."""
     network = posterior.network
@@ -152,7 +160,7 @@ def _blocks(
         assert isinstance(value, Tensor)
         return value
 
-    mapped = torch.func.vmap(evaluate, in_dims=(0, None), chunk_size=None)
+    mapped = torch.func.vmap(evaluate, in_dims=(0, None))
     for start in range(0, draws, block):
         rows = slice(start, min(start + block, draws))
         parameters = sample(posterior, stream, rows.stop - rows.start)
@@ -167,7 +175,9 @@ def _blocks(
                             "Pass vectorize=False; a forward pass that draws random numbers is refused either way.",
                         ) from error
                 else:
-                    found = _alone(evaluate, {name: value[0] for name, value in parameters.items()}, inputs, first=start == 0)
+                    found = _alone(
+                        evaluate, {name: value[0] for name, value in parameters.items()}, inputs, first=start == 0
+                    )
             if not torch.isfinite(found).all():
                 raise NumericalFailure(
                     f"A posterior draw among number {rows.start} to {rows.stop - 1} has outputs that are not finite.",
@@ -180,7 +190,8 @@ def _alone(evaluate: Callable[..., Tensor], parameters: dict[str, Tensor], x: Te
     found = evaluate(parameters, x)
     if first and not torch.equal(found, evaluate(parameters, x)):
         raise AssumptionViolated(
-            "Two evaluations of one predictor differ.", "A predictor must not draw random numbers of its own: make them part of the posterior."
+            "Two evaluations of one predictor differ.",
+            "A predictor must not draw random numbers of its own: make them part of the posterior.",
         )
     return found.unsqueeze(0)
 
@@ -188,7 +199,7 @@ def _alone(evaluate: Callable[..., Tensor], parameters: dict[str, Tensor], x: Te
 def _plan(network: FrozenNetwork, x: Tensor, draws: int, memory_mb: float) -> tuple[int, int]:
     """Draws at once and examples at once, from the bytes that one draw's parameters and one example's activations take."""
     if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
-        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 32.")
+        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
     budget = memory_mb * 2**20 / next(iter(network.random.values())).element_size()
     per_example = max(1, _activations(network, x[:1]))
     batch = int(min(len(x), max(1, budget // (2 * per_example))))

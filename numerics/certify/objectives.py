@@ -57,7 +57,7 @@ def kl_upper_slopes(
     return in_q, np.where(gap > 0, in_c, np.where((q > 0) & (q < 1), math.inf, np.where(q == 1, 0.0, 1.0)))
 
 
-def kl_upper(q: Float[Tensor, "..."], c: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def kl_upper(q: Float[Tensor, ...], c: Float[Tensor, ...]) -> Float[Tensor, ...]:
     """Differentiable UP(q, c), in the dtype and on the device of `q`."""
     value = KlUpper.apply(q, c)
     assert isinstance(value, Tensor)
@@ -71,7 +71,9 @@ def gaussian_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_s
     return 0.5 * (torch.expm1(log_ratio) - log_ratio + shift * shift).sum()
 
 
-def objective_value(kind: Objective, risk: Float[Tensor, ""], kl: Float[Tensor, ""] | None, n: int, log_constant: float) -> Tensor:
+def objective_value(
+    kind: Objective, risk: Float[Tensor, ""], kl: Float[Tensor, ""] | None, n: int, log_constant: float
+) -> Tensor:
     """The objective at an empirical risk in [0, 1] and a divergence, with c = (kl + log_constant)/n, log_constant = ln(xi(n)/delta).
 
     "quad": (sqrt(risk + c/2) + sqrt(c/2))^2 (pb.quad, Perez-Ortiz et al. 2021). "kl_inverse": UP(risk, c) itself, the risk raised to

@@ -142,7 +142,9 @@ def training(
             objectives += float(value.detach()) * len(rows) / len(x)
             risks += float(risk.detach()) * len(rows) / len(x)
             kl = kl if divergence is None else divergence.detach()
-        if not (torch.isfinite(mean).all() and (log_scale.abs() <= LOG_SCALE_LIMIT).all() and math.isfinite(objectives)):
+        if not (
+            torch.isfinite(mean).all() and (log_scale.abs() <= LOG_SCALE_LIMIT).all() and math.isfinite(objectives)
+        ):
             raise NumericalFailure(f"Training diverged in epoch {epoch + 1}.", "Lower the learning rate.")
         history.append(Epoch(epoch + 1, config.epochs, objectives, risks, float(kl)))
         if path is not None:
@@ -173,15 +175,23 @@ def train(
 
 
 def _prepare(
-    start: MeanFieldGaussian, data: Any, config: TrainingConfig, seed: int, prior: MeanFieldGaussian | None, n_bound: int | None
+    start: MeanFieldGaussian,
+    data: Any,
+    config: TrainingConfig,
+    seed: int,
+    prior: MeanFieldGaussian | None,
+    n_bound: int | None,
 ) -> tuple[Tensor, Tensor, int, float]:
     if not isinstance(start, MeanFieldGaussian) or not isinstance(config, TrainingConfig):
         raise InvalidInput(
-            f"start and config are a {type(start).__name__} and a {type(config).__name__}.", "Pass a MeanFieldGaussian and a TrainingConfig."
+            f"start and config are a {type(start).__name__} and a {type(config).__name__}.",
+            "Pass a MeanFieldGaussian and a TrainingConfig.",
         )
     generator(seed, "validation", torch.device("cpu"))
     if config.objective == "risk" and (prior is not None or n_bound is not None):
-        raise InvalidInput("The objective 'risk' has no divergence.", "Leave prior and n_bound out, or choose 'quad' or 'kl_inverse'.")
+        raise InvalidInput(
+            "The objective 'risk' has no divergence.", "Leave prior and n_bound out, or choose 'quad' or 'kl_inverse'."
+        )
     x, y = labelled_data(data, start.network)
     n = len(x) if n_bound is None else sample_size("n_bound", n_bound)
     if config.objective == "risk":
@@ -190,12 +200,20 @@ def _prepare(
         raise InvalidInput(f"The objective {config.objective!r} needs a prior.", "Pass prior=, or choose 'risk'.")
     kl_divergence(start, prior)  # refuses a prior over other parameters
     if prior.network.device != start.network.device:
-        raise InvalidInput(f"The prior is on {prior.network.device}, the start on {start.network.device}.", "Move one of them.")
+        raise InvalidInput(
+            f"The prior is on {prior.network.device}, the start on {start.network.device}.", "Move one of them."
+        )
     return x, y, n, float(log_maurer_xi(n)) + log_inverse_delta(config.delta)
 
 
 def _identity(
-    start: MeanFieldGaussian, prior: MeanFieldGaussian | None, x: Tensor, y: Tensor, config: TrainingConfig, seed: int, n: int
+    start: MeanFieldGaussian,
+    prior: MeanFieldGaussian | None,
+    x: Tensor,
+    y: Tensor,
+    config: TrainingConfig,
+    seed: int,
+    n: int,
 ) -> str:
     tensors = {"x": x, "y": y, **{f"constant/{name}": value for name, value in constants(start.network).items()}}
     for role, gaussian in (("start", start), ("prior", prior)):

@@ -33,7 +33,9 @@ class FiniteSetting:
     def __post_init__(self) -> None:
         prior, f = non_negative("prior", finite("prior", self.prior, ndim=1)), finite("f", self.f, ndim=1)
         if prior.shape != f.shape or not prior.size or prior.min() <= 0 or abs(prior.sum() - 1) > 1e-12 * prior.size:
-            raise InvalidInput("prior and f do not belong together.", "Give one positive weight (sum 1) and one value for each point.")
+            raise InvalidInput(
+                "prior and f do not belong together.", "Give one positive weight (sum 1) and one value for each point."
+            )
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ def gap_is_a_divergence() -> list[tuple[Any, Any]]:
     f, z = sympy.symbols("f1:4", real=True), sympy.Symbol("Z", positive=True)
     # on three points with sum(q) = 1, and Z = E_P e^f; the tilted law is p e^f / Z
     gap = [qi * sympy.log(qi / pi) + qi * sympy.log(z) - qi * fi for pi, qi, fi in zip(p, q, f, strict=True)]
-    divergence = [qi * (sympy.log(qi) - (sympy.log(pi) + fi - sympy.log(z))) for pi, qi, fi in zip(p, q, f, strict=True)]
+    divergence = [
+        qi * (sympy.log(qi) - (sympy.log(pi) + fi - sympy.log(z))) for pi, qi, fi in zip(p, q, f, strict=True)
+    ]
     return [(sympy.expand_log(a, force=True), b) for a, b in zip(gap, divergence, strict=True)]
 
 
@@ -67,8 +71,13 @@ def equality_at_the_tilt() -> list[tuple[Any, Any]]:
 
 
 DERIVATION = (
-    Axiom(RADON_NIKODYM, "if Q is not absolutely continuous the divergence is infinite; otherwise work with the density dQ/dP"),
-    Algebra("term by term, q ln(q/p) + q ln Z - q f = q ln(q/p_f) with p_f = p e^f/Z the tilted law", gap_is_a_divergence),
+    Axiom(
+        RADON_NIKODYM,
+        "if Q is not absolutely continuous the divergence is infinite; otherwise work with the density dQ/dP",
+    ),
+    Algebra(
+        "term by term, q ln(q/p) + q ln Z - q f = q ln(q/p_f) with p_f = p e^f/Z the tilted law", gap_is_a_divergence
+    ),
     Axiom(JENSEN, "KL(Q||P_f) = -E_Q ln(p_f/q) >= -ln E_Q(p_f/q) >= 0"),
     Algebra("at Q = P_f every term vanishes", equality_at_the_tilt),
 )
@@ -96,7 +105,10 @@ def settings(count: int) -> tuple[FiniteSetting, ...]:
 
 def _gap(setting: FiniteSetting, q: NDArray[np.float64], *, scale: int = 1, reverse: bool = False) -> Any:
     """scale * KL(Q||P) + ln E_P e^f - E_Q f as a ball; the laws are normalised exactly."""
-    p_raw, q_raw = [fmpq(*float(x).as_integer_ratio()) for x in setting.prior], [fmpq(*float(x).as_integer_ratio()) for x in q]
+    p_raw, q_raw = (
+        [fmpq(*float(x).as_integer_ratio()) for x in setting.prior],
+        [fmpq(*float(x).as_integer_ratio()) for x in q],
+    )
     p, qq = [arb(x / sum(p_raw, fmpq(0))) for x in p_raw], [arb(x / sum(q_raw, fmpq(0))) for x in q_raw]
     f = [arb(float(x)) for x in setting.f]
     first, second = (p, qq) if reverse else (qq, p)
@@ -111,7 +123,9 @@ def _competitors(setting: FiniteSetting, maximiser: NDArray[np.float64]) -> list
     return [*(rng.dirichlet(np.full(maximiser.size, 0.5)) + 1e-300 for _ in range(12)), *(x + 1e-300 for x in nearby)]
 
 
-def compare_gap(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows, *, scale: int = 1, reverse: bool = False) -> Enclosures:
+def compare_gap(
+    setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows, *, scale: int = 1, reverse: bool = False
+) -> Enclosures:
     with ctx.workdps(DIGITS):
         gaps = [_gap(setting, q, scale=scale, reverse=reverse) for q in _competitors(setting, prediction.maximiser)]
         return Enclosures(np.array([float(g.lower()) for g in gaps]), np.array([float(g.upper()) for g in gaps]), 1e-20)
@@ -128,7 +142,9 @@ def compare_reversed(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: 
 def compare_supremum(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows) -> Comparison:
     """E_Q f - K at the predicted maximiser, in 40 digits, against the predicted supremum."""
     with ctx.workdps(DIGITS):
-        free = sum((arb(float(p)) * arb(float(f)).exp() for p, f in zip(setting.prior, setting.f, strict=True)), arb(0)).log()
+        free = sum(
+            (arb(float(p)) * arb(float(f)).exp() for p, f in zip(setting.prior, setting.f, strict=True)), arb(0)
+        ).log()
         q = np.asarray(prediction.maximiser)
         attained = float((free - _gap(setting, q)).mid())
     # at its maximum the functional is flat, so the rounding of Q is of second order; what remains is that of logsumexp and
@@ -158,7 +174,10 @@ CHECKS = (
         compare=compare_supremum,
         controls=(
             Control("Q = P as the maximiser", {"predict": lambda s: ChangeOfMeasure(predict(s).supremum, s.prior)}),
-            Control("E_P f as the supremum", {"predict": lambda s: ChangeOfMeasure(float(s.prior @ s.f), predict(s).maximiser)}),
+            Control(
+                "E_P f as the supremum",
+                {"predict": lambda s: ChangeOfMeasure(float(s.prior @ s.f), predict(s).maximiser)},
+            ),
         ),
     ),
 )

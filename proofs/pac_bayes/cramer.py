@@ -68,7 +68,11 @@ def legendre_transform() -> list[tuple[Any, Any]]:
     slope = sympy.diff(cgf, u)
     value = best * a - cgf.subs(u, best)
     rate = -a / b - sympy.log(1 - a / b)
-    return [(slope.subs(u, best), a), (sympy.diff(value, a), sympy.diff(rate, a)), (sympy.limit(value, a, 0), sympy.limit(rate, a, 0))]
+    return [
+        (slope.subs(u, best), a),
+        (sympy.diff(value, a), sympy.diff(rate, a)),
+        (sympy.limit(value, a, 0), sympy.limit(rate, a, 0)),
+    ]
 
 
 def lambert_inverse() -> list[tuple[Any, Any]]:
@@ -134,8 +138,14 @@ def _arguments(s: ExponentialSetting) -> tuple[float, float]:
 
 
 FORWARD = Formula(
-    expression=lambda s: [rate_exponential_ball(_arguments(s)[0], s.mean), cgf_exponential_ball(_arguments(s)[1], s.mean)],
-    shipped=lambda s: [float(rate_exponential(_arguments(s)[0], s.mean)), float(cgf_exponential(_arguments(s)[1], s.mean))],
+    expression=lambda s: [
+        rate_exponential_ball(_arguments(s)[0], s.mean),
+        cgf_exponential_ball(_arguments(s)[1], s.mean),
+    ],
+    shipped=lambda s: [
+        float(rate_exponential(_arguments(s)[0], s.mean)),
+        float(cgf_exponential(_arguments(s)[1], s.mean)),
+    ],
     read=lambda p: p,
     sample=sample,
     # the quotient a/b is rounded once; I has condition number (a/b)^2/((1-a/b) I) <= 2/(1-a/b) <= 20 in it, J at most 2 in b l
@@ -166,7 +176,14 @@ def worst_reweighting(mean: float, s: float) -> float:
             return average, -tilt / b * average - mpmath.log(mass)
 
         start = mpmath.log(mpmath.sqrt(2 * target) + 2 * target)
-        root = mpmath.findroot(lambda v: tilted(v)[1] / target - 1, (start, start + mpmath.mpf("0.3")), solver="secant", tol=1e-26, maxsteps=60, verify=False)
+        root = mpmath.findroot(
+            lambda v: tilted(v)[1] / target - 1,
+            (start, start + mpmath.mpf("0.3")),
+            solver="secant",
+            tol=1e-26,
+            maxsteps=60,
+            verify=False,
+        )
         return float(b - tilted(root)[0])
 
 
@@ -182,7 +199,9 @@ def compare_dual(setting: ExponentialSetting, prediction: RatePrediction, rows: 
 def compare_chernoff(setting: ExponentialSetting, prediction: RatePrediction, rows: Rows) -> Coverage:
     """The mean of n exponential losses is Gamma(n): the exact probability that L > Lh + Iinv(ln(1/delta)/n)."""
     n, delta = 25, float(np.exp(-25 * setting.s))
-    return Coverage(delta, failure=float(gammainc(n, n * (1 - prediction.inverse_rate / setting.mean))), note="25 losses")
+    return Coverage(
+        delta, failure=float(gammainc(n, n * (1 - prediction.inverse_rate / setting.mean))), note="25 losses"
+    )
 
 
 def _wrong(function: Any) -> dict[str, Any]:

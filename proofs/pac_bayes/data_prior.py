@@ -38,9 +38,15 @@ class SplitSetting:
     log_inv_delta: float
 
     def __post_init__(self) -> None:
-        unit_interval("risk", self.risk), non_negative("kl", self.kl), log_inverse_delta(log_inv_delta=self.log_inv_delta)
+        (
+            unit_interval("risk", self.risk),
+            non_negative("kl", self.kl),
+            log_inverse_delta(log_inv_delta=self.log_inv_delta),
+        )
         if not 0 <= self.n_prior < sample_size("n", self.n):
-            raise InvalidInput(f"n_prior is {self.n_prior} of n = {self.n}.", "Leave at least one example for the bound.")
+            raise InvalidInput(
+                f"n_prior is {self.n_prior} of n = {self.n}.", "Leave at least one example for the bound."
+            )
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,13 @@ class SplitPrediction:
 
 
 DERIVATION = (
-    Axiom(CONDITIONING, "given the first part, the second is an i.i.d. sample of n - n0 examples and the prior is a constant"),
-    Uses(seeger.RESULT, "applied to the second part with that prior: it fails with conditional probability at most delta"),
+    Axiom(
+        CONDITIONING,
+        "given the first part, the second is an i.i.d. sample of n - n0 examples and the prior is a constant",
+    ),
+    Uses(
+        seeger.RESULT, "applied to the second part with that prior: it fails with conditional probability at most delta"
+    ),
     Axiom(FUBINI, "averaging over the first part keeps the failure probability below delta"),
 )
 
@@ -63,7 +74,9 @@ DERIVATION = (
 def predict(s: SplitSetting) -> SplitPrediction:
     counted = s.n - s.n_prior
     c = complexity(s.kl, counted, s.log_inv_delta)
-    return SplitPrediction(float(kl_upper(s.risk, c)), float(kl_lower(s.risk, c)), counted, float(log_maurer_xi(counted)))
+    return SplitPrediction(
+        float(kl_upper(s.risk, c)), float(kl_lower(s.risk, c)), counted, float(log_maurer_xi(counted))
+    )
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

@@ -94,7 +94,12 @@ def predict(setting: KlInverseSetting) -> KlInversePrediction:
 
 
 def sample(rng: np.random.Generator) -> KlInverseSetting:
-    q = float(rng.choice([rng.uniform(), 10 ** rng.uniform(-300, 0), 1 - 10 ** rng.uniform(-16, 0), 0.0, 1.0], p=[0.5, 0.2, 0.2, 0.05, 0.05]))
+    q = float(
+        rng.choice(
+            [rng.uniform(), 10 ** rng.uniform(-300, 0), 1 - 10 ** rng.uniform(-16, 0), 0.0, 1.0],
+            p=[0.5, 0.2, 0.2, 0.05, 0.05],
+        )
+    )
     return KlInverseSetting(q, float(10 ** rng.uniform(-25, 2.5)))
 
 
@@ -111,7 +116,12 @@ UPPER = Formula(
 
 def sample_lower(rng: np.random.Generator) -> KlInverseSetting:
     """LO is about q e^(-c/q) at small q: keep it above the smallest float, far below 1e-9."""
-    q = float(rng.choice([rng.uniform(), 10 ** rng.uniform(-40, 0), 1 - 10 ** rng.uniform(-16, 0), 0.0, 1.0], p=[0.4, 0.3, 0.2, 0.05, 0.05]))
+    q = float(
+        rng.choice(
+            [rng.uniform(), 10 ** rng.uniform(-40, 0), 1 - 10 ** rng.uniform(-16, 0), 0.0, 1.0],
+            p=[0.4, 0.3, 0.2, 0.05, 0.05],
+        )
+    )
     return KlInverseSetting(q, float((q or 1.0) * 10 ** rng.uniform(-25, 2.5)))
 
 
@@ -132,7 +142,9 @@ def _pairs(count: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.uniform(0.001, 0.9, count), 10 ** rng.uniform(-8, 0.5, count)
 
 
-def compare_round_trip(setting: KlInverseSetting, prediction: KlInversePrediction, rows: Rows, *, reversed_order: bool = False) -> Comparison:
+def compare_round_trip(
+    setting: KlInverseSetting, prediction: KlInversePrediction, rows: Rows, *, reversed_order: bool = False
+) -> Comparison:
     """kl(q||p) at the p that was returned, in 60 digits, against c."""
     p = (prediction.upper, prediction.lower)
     observed, bound = [], []
@@ -150,7 +162,10 @@ def compare_reversed(setting: KlInverseSetting, prediction: KlInversePrediction,
 
 
 ROUND_TRIP = tuple(
-    KlInverseSetting(float(q), float(c)) for index in range(4) for q, c in zip(*_pairs(10, index), strict=True) if c < -np.log(q) and c < -np.log1p(-q) * 3
+    KlInverseSetting(float(q), float(c))
+    for index in range(4)
+    for q, c in zip(*_pairs(10, index), strict=True)
+    if c < -np.log(q) and c < -np.log1p(-q) * 3
 )
 
 CHECKS = (
@@ -184,4 +199,6 @@ CHECKS = (
     ),
 )  # fmt: skip
 
-RESULT = Result(KLINV, predict=predict, example=KlInverseSetting(0.05, 0.0271427570936), checks=CHECKS, derivation=DERIVATION)
+RESULT = Result(
+    KLINV, predict=predict, example=KlInverseSetting(0.05, 0.0271427570936), checks=CHECKS, derivation=DERIVATION
+)

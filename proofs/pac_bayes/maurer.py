@@ -136,7 +136,9 @@ def compare_reversed(setting: XiSetting, prediction: XiPrediction, rows: Rows) -
     for r in (1 / 9, 1 / 2, 4 / 5):
         k = np.arange(1, n)
         probability = np.array([comb(n, int(i)) * r**i * (1 - r) ** (n - i) for i in k])
-        observed.append(float((probability * np.exp(n * (r * np.log(r * n / k) + (1 - r) * np.log((1 - r) * n / (n - k))))).sum()))
+        observed.append(
+            float((probability * np.exp(n * (r * np.log(r * n / k) + (1 - r) * np.log((1 - r) * n / (n - k))))).sum())
+        )
     values = np.array(observed)
     return Comparison(values, np.full(3, prediction.xi), (WIDTH + HALF_ULP) * values, values)
 
@@ -170,7 +172,9 @@ CHECKS = (
     Check(
         "the moment is the same for every risk",
         Agreement("rounding"),
-        settings=ByBudget(quick=tuple(XiSetting(n) for n in (2, 3, 5, 12, 40)), full=tuple(XiSetting(n) for n in range(2, 200, 7))),
+        settings=ByBudget(
+            quick=tuple(XiSetting(n) for n in (2, 3, 5, 12, 40)), full=tuple(XiSetting(n) for n in range(2, 200, 7))
+        ),
         compare=compare_moments,
         controls=(
             Control("kl(r||rh) in place of kl(rh||r)", {"compare": compare_reversed}),

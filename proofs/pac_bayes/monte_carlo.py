@@ -32,7 +32,11 @@ class DrawsSetting:
     log_inv_delta: float
 
     def __post_init__(self) -> None:
-        unit_interval("risk", self.risk), sample_size("draws", self.draws), log_inverse_delta(log_inv_delta=self.log_inv_delta)
+        (
+            unit_interval("risk", self.risk),
+            sample_size("draws", self.draws),
+            log_inverse_delta(log_inv_delta=self.log_inv_delta),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ def predict(s: DrawsSetting) -> DrawsPrediction:
 
 def sample(rng: np.random.Generator) -> DrawsSetting:
     return DrawsSetting(
-        float(rng.choice([0.0, rng.uniform(), 10 ** rng.uniform(-6, 0)])), int(10 ** rng.uniform(0, 7)), float(10 ** rng.uniform(-1, 2.8))
+        float(rng.choice([0.0, rng.uniform(), 10 ** rng.uniform(-6, 0)])),
+        int(10 ** rng.uniform(0, 7)),
+        float(10 ** rng.uniform(-1, 2.8)),
     )
 
 
@@ -128,7 +134,10 @@ CHECKS = (
         "the shipped certificate is the last step, rounded upward",
         FORMULA,
         controls=(
-            Control("ln(2/delta) for ln(1/delta)", _mutant(lambda s: float(kl_upper(s.risk, (s.log_inv_delta + np.log(2)) / s.draws)))),
+            Control(
+                "ln(2/delta) for ln(1/delta)",
+                _mutant(lambda s: float(kl_upper(s.risk, (s.log_inv_delta + np.log(2)) / s.draws))),
+            ),
             Control("draws + 1 for draws", _mutant(lambda s: float(kl_upper(s.risk, s.log_inv_delta / (s.draws + 1))))),
         ),
     ),
@@ -137,7 +146,11 @@ CHECKS = (
         HighProbabilityBound(),
         settings=ByBudget(
             quick=tuple(DrawsSetting(0.0, m, float(-np.log(d))) for m in (1, 5, 40, 200) for d in (0.05, 0.2)),
-            full=tuple(DrawsSetting(0.0, m, float(-np.log(d))) for m in (1, 2, 5, 40, 200, 2000) for d in (0.001, 0.05, 0.2, 0.5)),
+            full=tuple(
+                DrawsSetting(0.0, m, float(-np.log(d)))
+                for m in (1, 2, 5, 40, 200, 2000)
+                for d in (0.001, 0.05, 0.2, 0.5)
+            ),
         ),
         compare=compare_coverage,
         controls=(

@@ -62,10 +62,16 @@ def kl_hessian_is_psd() -> list[tuple[Any, Any]]:
 
 
 DERIVATION = (
-    Uses(change_of_measure.RESULT, "with f(h) = n kl(rh(h)||r(h)): E_Q f <= K + ln E_P e^f for every Q, whatever the sample"),
+    Uses(
+        change_of_measure.RESULT,
+        "with f(h) = n kl(rh(h)||r(h)): E_Q f <= K + ln E_P e^f for every Q, whatever the sample",
+    ),
     Uses(maurer.RESULT, "E_S e^{f(h)} <= xi(n) for each h"),
     Axiom(FUBINI, "so E_S E_P e^f <= xi(n), because P does not depend on the sample"),
-    Axiom(MARKOV, "so E_P e^f <= xi(n)/delta with probability at least 1-delta, and then E_Q f <= K + ln(xi(n)/delta) for all Q"),
+    Axiom(
+        MARKOV,
+        "so E_P e^f <= xi(n)/delta with probability at least 1-delta, and then E_Q f <= K + ln(xi(n)/delta) for all Q",
+    ),
     Algebra(
         "the Hessian of kl has a positive entry and a square as its determinant: kl is jointly convex",
         kl_hessian_is_psd,
@@ -119,10 +125,14 @@ def _mutant(function: Any) -> dict[str, Any]:
     return {"claim": replace(FORMULA, shipped=function)}
 
 
-
 def sample_lower(rng: np.random.Generator) -> KlBoundSetting:
     """Risks and complexities at which the lower end is a normal float: it falls like e^(-c/risk)."""
-    return KlBoundSetting(float(rng.uniform(0.01, 1)), float(10 ** rng.uniform(-3, 2)), int(10 ** rng.uniform(3, 7)), float(10 ** rng.uniform(-1, 2.8)))
+    return KlBoundSetting(
+        float(rng.uniform(0.01, 1)),
+        float(10 ** rng.uniform(-3, 2)),
+        int(10 ** rng.uniform(3, 7)),
+        float(10 ** rng.uniform(-1, 2.8)),
+    )
 
 
 LOWER = replace(
@@ -193,7 +203,9 @@ def compare_certificates(s: KlBoundSetting, p: KlBoundPrediction, rows: Rows, *,
         upper, lower = bound(s, float(empirical[i].clip(0, 1)), float(kl[i]))
         if not lower <= true[i] <= upper:
             broken += world.probability[i]
-    return Coverage(float(np.exp(-s.log_inv_delta)), failure=float(broken), note="both sides, worst posterior of each sample")
+    return Coverage(
+        float(np.exp(-s.log_inv_delta)), failure=float(broken), note="both sides, worst posterior of each sample"
+    )
 
 
 def for_one_posterior(s: KlBoundSetting, risk: float, kl: float) -> tuple[float, float]:

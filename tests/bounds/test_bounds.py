@@ -41,7 +41,10 @@ def mp_xi(n: int) -> mpmath.mpf:
     return mpmath.exp(n) * mpmath.gammainc(n + 1, n) / mpmath.mpf(n) ** n
 
 
-@pytest.mark.parametrize(("risk", "kl", "n", "delta"), [(0.0155, 73.2, 30_000, 0.025), (0.0, 3.0, 50, 0.05), (0.3, 0.0, 7, 0.5), (0.9, 40.0, 1000, 1e-9)])
+@pytest.mark.parametrize(
+    ("risk", "kl", "n", "delta"),
+    [(0.0155, 73.2, 30_000, 0.025), (0.0, 3.0, 50, 0.05), (0.3, 0.0, 7, 0.5), (0.9, 40.0, 1000, 1e-9)],
+)
 def test_seeger_against_a_third_route(risk, kl, n, delta):
     with mpmath.workdps(40):
         exact = mp_upper(risk, (mpmath.mpf(kl) + mpmath.log(mp_xi(n) / mpmath.mpf(delta))) / n)
@@ -57,7 +60,9 @@ def test_the_published_chain():
     outer = nv.bounds.seeger_kl(risk=inner, kl=73.2, n=30_000, delta=0.025, constant="2sqrt")
     assert outer.value == pytest.approx(0.0278783062, abs=1e-10)
     one_sided = nv.bounds.gibbs_monte_carlo(risk=0.0155, draws=150_000, delta=0.01)
-    assert nv.bounds.seeger_kl(risk=one_sided, kl=73.2, n=30_000, delta=0.025, constant="2sqrt").value == pytest.approx(0.0277848, abs=1e-7)
+    assert nv.bounds.seeger_kl(risk=one_sided, kl=73.2, n=30_000, delta=0.025, constant="2sqrt").value == pytest.approx(
+        0.0277848, abs=1e-7
+    )
 
 
 def test_special_cases():
@@ -101,7 +106,10 @@ def test_every_certificate_rechecks(risk, kl, n, level):
 def test_the_ledger_of_a_chain():
     estimate = nv.bounds.gibbs_monte_carlo(risk=0.02, draws=1000, delta=0.01)
     certificate = nv.bounds.seeger_kl(risk=estimate, kl=5.0, n=2000, delta=0.04)
-    assert [entry.event for entry in certificate.ledger.entries] == ["Monte-Carlo draws from the posterior", "PAC-Bayes-kl over the sample"]
+    assert [entry.event for entry in certificate.ledger.entries] == [
+        "Monte-Carlo draws from the posterior",
+        "PAC-Bayes-kl over the sample",
+    ]
     assert certificate.delta == pytest.approx(0.05, rel=1e-12)
     assert certificate.lower is None, "an upper bound on the empirical risk gives no lower bound on the true one"
     assert certificate.kind is Kind.CERTIFICATE
@@ -123,7 +131,9 @@ def test_losses():
     turned = nv.bounds.certify_losses(losses.T, kl=3.0, delta=0.05, axes=("examples", "draws"))
     assert certificate.value == pytest.approx(turned.value, rel=1e-14)
     inner = nv.bounds.gibbs_monte_carlo(risk=float(losses.mean()), draws=300, delta=0.01)
-    assert certificate.value == pytest.approx(nv.bounds.seeger_kl(risk=inner, kl=3.0, n=200, delta=0.04).value, rel=1e-14)
+    assert certificate.value == pytest.approx(
+        nv.bounds.seeger_kl(risk=inner, kl=3.0, n=200, delta=0.04).value, rel=1e-14
+    )
     assert certificate.delta == pytest.approx(0.05, rel=1e-12), "both events are paid from the one delta"
     split = nv.bounds.certify_losses(losses, kl=3.0, delta=0.05, n_prior=500)
     assert (split.statement.key, split.inputs["n"]) == ("pb.data_prior", 200)
@@ -186,20 +196,41 @@ def test_a_split_must_leave_examples(n_prior):
 
 
 @pytest.mark.parametrize(
-    "losses", [np.zeros((0, 5)), np.zeros((5, 0)), np.zeros(5), np.full((2, 2), 1.5), np.full((2, 2), np.nan), np.full((2, 2), -0.5), "x", [["a"]]]
+    "losses",
+    [
+        np.zeros((0, 5)),
+        np.zeros((5, 0)),
+        np.zeros(5),
+        np.full((2, 2), 1.5),
+        np.full((2, 2), np.nan),
+        np.full((2, 2), -0.5),
+        "x",
+        [["a"]],
+    ],
 )
 def test_bad_losses(losses):
     with pytest.raises(InvalidInput):
         nv.bounds.certify_losses(losses, kl=1.0, delta=0.05)
 
 
-@pytest.mark.parametrize("options", [{"axes": ("examples", "examples")}, {"monte_carlo_share": 0.0}, {"monte_carlo_share": 1.0}, {"delta": 0.0}, {"kl": -1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axes": ("examples", "examples")},
+        {"monte_carlo_share": 0.0},
+        {"monte_carlo_share": 1.0},
+        {"delta": 0.0},
+        {"kl": -1.0},
+    ],
+)
 def test_bad_options(options):
     with pytest.raises(InvalidInput):
         nv.bounds.certify_losses(np.zeros((2, 2)), **{"kl": 1.0, "delta": 0.05, **options})
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"schema_version": 1}, {"schema_version": 2}, {"schema_version": 1, "key": "pb.nothing"}])
+@pytest.mark.parametrize(
+    "data", [None, [], {}, {"schema_version": 1}, {"schema_version": 2}, {"schema_version": 1, "key": "pb.nothing"}]
+)
 def test_what_is_not_a_certificate(data, tmp_path):
     with pytest.raises(InvalidInput):
         from_json(data)

@@ -10,6 +10,7 @@ import pytest
 from flint import arb, ctx, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.theory.balls import (
     binary_kl_ball,
     cgf_exponential_ball,

@@ -9,11 +9,12 @@ import pytest
 from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import lambertw
+
 from nonvacuous.numerics.certified import cgf_exponential, inverse_rate_exponential, rate_exponential
 from nonvacuous.theory.balls import cgf_exponential_ball, inverse_rate_exponential_ball, rate_exponential_ball
 from nonvacuous.theory.errors import InvalidInput
-from scipy.optimize import brentq
-from scipy.special import lambertw
 
 ULP = 2.0**-52
 MEAN = 3.0

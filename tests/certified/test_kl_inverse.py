@@ -12,6 +12,7 @@ from flint import arb, ctx
 from hard_inputs import hard_inputs
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.certified import (
     KlInverseParts,
     binary_kl,

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from flint import arb, ctx
+
 from nonvacuous.numerics.certified import log_maurer_xi, log_maurer_xi_upper, maurer_xi, maurer_xi_upper
 from nonvacuous.numerics.certified.maurer import LOG_XI_ULPS, XI_ULPS
 from nonvacuous.theory.balls import maurer_xi_ball, xi_exact

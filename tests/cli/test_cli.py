@@ -20,10 +20,28 @@ def test_list(nonvacuous):
     rows = json.loads(done.stdout)
     assert len(rows) >= 16
     for row in rows:
-        assert set(row) == {"schema_version", "key", "area", "title", "kind", "derivation", "cited_steps", "evidence", "date", "controls"}
+        assert set(row) == {
+            "schema_version",
+            "key",
+            "area",
+            "title",
+            "kind",
+            "derivation",
+            "cited_steps",
+            "evidence",
+            "date",
+            "controls",
+        }
         assert row["evidence"] in ("supported", "stale"), row["key"]
         assert all(control["verdict"] == "refuted" for control in row["controls"])
-        assert row["area"] in ("pac_bayes", "infinite_width", "implicit_bias", "function_space", "variance_propagation", "scaling_laws")
+        assert row["area"] in (
+            "pac_bayes",
+            "infinite_width",
+            "implicit_bias",
+            "function_space",
+            "variance_propagation",
+            "scaling_laws",
+        )
     assert "pb.kl" in nonvacuous("list").stdout
 
 
@@ -50,7 +68,12 @@ def test_reading_imports_no_torch(command, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("key", [entry["key"] for entry in nv.shipped_entries()] if hasattr(nv, "shipped_entries") else ["pb.kl", "fs.lla_posterior"])
+@pytest.mark.parametrize(
+    "key",
+    [entry["key"] for entry in nv.shipped_entries()]
+    if hasattr(nv, "shipped_entries")
+    else ["pb.kl", "fs.lla_posterior"],
+)
 def test_show(nonvacuous, key):
     done = nonvacuous("show", key)
     assert done.returncode == 0
@@ -82,7 +105,9 @@ def test_bound(nonvacuous):
     assert certificate["value"] == nv.bounds.seeger_kl(risk=0.0155, kl=73.2, n=30_000, delta=0.025).value
     assert nonvacuous(*KL, "--log-inv-delta", "690", "--json").returncode == 0
     given = json.dumps({"risk": 0.0, "kl": "inf", "n": 10, "delta": 0.1})
-    assert json.loads(nonvacuous("bound", "pb.kl", "--input", "-", "--json", input=given.replace('"inf"', "1e999")).stdout or "{}") in ({}, pytest.approx({}))
+    assert json.loads(
+        nonvacuous("bound", "pb.kl", "--input", "-", "--json", input=given.replace('"inf"', "1e999")).stdout or "{}"
+    ) in ({}, pytest.approx({}))
 
 
 def test_certify_and_check(nonvacuous, tmp_path):
@@ -164,7 +189,11 @@ def test_malformed_settings(nonvacuous, text):
 def test_files_that_are_not_arrays(nonvacuous, tmp_path, content):
     for name in ("x.npy", "x.npz", "x.csv", "x.json"):
         (tmp_path / name).write_bytes(content)
-        verb = ["check", name] if name.endswith("json") else ["certify", name, "--axis", "draws,examples", "--kl", "1", "--delta", "0.1"]
+        verb = (
+            ["check", name]
+            if name.endswith("json")
+            else ["certify", name, "--axis", "draws,examples", "--kl", "1", "--delta", "0.1"]
+        )
         done = nonvacuous(*verb)
         assert done.returncode == 3, (name, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr

@@ -58,7 +58,11 @@ def marks(folder: Path) -> list[str]:
 
 
 def rows(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")} if (folder / "runs").exists() else {}
+    return (
+        {path.name: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
+        if (folder / "runs").exists()
+        else {}
+    )
 
 
 def wait_for_rows(folder: Path, count: int) -> None:

@@ -14,7 +14,12 @@ from nonvacuous.numerics.digests import code_digest, content_digest, source_modu
 from nonvacuous.numerics.store import Spec, has_rows, prepare, read_provenance, read_rows, write_rows
 
 SPEC = Spec("pb.kl", "experiment", "setting", "block", 0, "float64", "cpu", "code")
-ROWS = {"width": np.arange(3), "value": np.array([0.1, np.inf, -2.0]), "vector": np.arange(6.0).reshape(3, 2), "name": np.array(["a", "b", "c"])}
+ROWS = {
+    "width": np.arange(3),
+    "value": np.array([0.1, np.inf, -2.0]),
+    "vector": np.arange(6.0).reshape(3, 2),
+    "name": np.array(["a", "b", "c"]),
+}
 
 
 def test_round_trip(tmp_path):

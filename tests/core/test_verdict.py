@@ -117,7 +117,12 @@ def test_the_end_point_interval_covers():
 
 def _formula(shipped, side="both", width=1e-15) -> Formula:
     return Formula(
-        expression=lambda s: arb(s).exp(), shipped=shipped, read=lambda p: p, sample=lambda rng: float(rng.normal()), width=lambda s: width, side=side
+        expression=lambda s: arb(s).exp(),
+        shipped=shipped,
+        read=lambda p: p,
+        sample=lambda rng: float(rng.normal()),
+        width=lambda s: width,
+        side=side,
     )
 
 
@@ -129,8 +134,18 @@ def test_formula():
     assert judge_formula(_formula(np.exp), lambda s: np.exp(s) + 1e-12, rng(0)).ruling == "refuted"
     assert judge_formula(_formula(lambda s: float("nan")), np.exp, rng(0)).ruling == "refuted"
     # within the width, but on the unsafe side
-    assert judge_formula(_formula(lambda s: np.exp(s) * (1 - 1e-15), side="upper"), np.exp, rng(0), shipped_only=True).ruling == "refuted"
-    assert judge_formula(_formula(lambda s: np.exp(s) * (1 + 4e-16), side="upper"), np.exp, rng(0), shipped_only=True).ruling == "supported"
+    assert (
+        judge_formula(
+            _formula(lambda s: np.exp(s) * (1 - 1e-15), side="upper"), np.exp, rng(0), shipped_only=True
+        ).ruling
+        == "refuted"
+    )
+    assert (
+        judge_formula(
+            _formula(lambda s: np.exp(s) * (1 + 4e-16), side="upper"), np.exp, rng(0), shipped_only=True
+        ).ruling
+        == "supported"
+    )
 
 
 def test_multiplier():

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
 from nonvacuous.numerics.methods.data import generator
 from nonvacuous.numerics.methods.laplace import LaplaceConfig, fit, load, predict, sample, save
 from nonvacuous.numerics.methods.network import freeze, jacobian_blocks
 from nonvacuous.theory.errors import InvalidInput, NumericalFailure, StorageError
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 EPS = np.finfo(float).eps
 GAUSSIAN = {"likelihood": "gaussian", "prior_precision": 0.5, "noise_variance": 0.09}

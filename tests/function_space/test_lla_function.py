@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from nonvacuous.proofs.function_space.laplace import RESULT, LaplaceSetting, covariance, diagonal_factor, predict
 from nonvacuous.theory.errors import InvalidInput
 

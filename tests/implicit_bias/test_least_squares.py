@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.implicit_bias.least_squares import (
     contraction_factor,
     convergence_bound,
@@ -76,7 +77,9 @@ def test_bounds_are_attained_or_at_least_not_vacuous():
     # An error along the slowest direction alone decays exactly at the rate rho.
     x, y, w = np.diag([1.0, 0.5]), np.array([1.0, 1.0]), np.array([1.0, 5.0])
     error = np.linalg.norm(gradient_descent_path(x, y, w, step=1.0, time=8) - gradient_descent_limit(x, y, w))
-    assert convergence_bound(x, y, w, step=1.0, steps=8) == pytest.approx(error, rel=1e-12) == pytest.approx(3 * 0.75**8)
+    assert (
+        convergence_bound(x, y, w, step=1.0, steps=8) == pytest.approx(error, rel=1e-12) == pytest.approx(3 * 0.75**8)
+    )
     # The rounding floor grows with the steps and stays far below anything that a wrong formula would change.
     floors = [rounding_floor(x, y, w, step=1.0, steps=t) for t in (0, 1, 10, 100)]
     assert floors == sorted(floors)

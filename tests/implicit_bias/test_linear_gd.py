@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from nonvacuous.numerics.training.linear_gd import descend_gaussian_law, descend_weights
 from nonvacuous.theory.errors import InvalidInput, NumericalFailure
 

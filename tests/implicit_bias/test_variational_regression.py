@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
 from nonvacuous.numerics.implicit_bias.least_squares import contraction_factor, largest_stable_step, null_projector
 from nonvacuous.numerics.implicit_bias.variational_regression import (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
 from nonvacuous.numerics.implicit_bias.wasserstein import wasserstein2, wasserstein2_squared
 from nonvacuous.theory.errors import InvalidInput

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+
 from nonvacuous.numerics.intervals import multiplier
 from nonvacuous.numerics.kernels.ensemble import (
     SingularGram,

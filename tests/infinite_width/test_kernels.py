@@ -5,6 +5,7 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.kernels.erf import erf_dual
 from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels, nngp_kernel, ntk_kernel
 from nonvacuous.numerics.kernels.pairs import affine, input_state

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from nonvacuous.numerics.intervals import multiplier
 from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels
 from nonvacuous.numerics.networks.fully_connected import Parameters, forward, fully_connected, initialise, pullback

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from nonvacuous.proofs.derivations import derive
 from nonvacuous.proofs.infinite_width import INFINITE_WIDTH
 from nonvacuous.proofs.infinite_width.settings import EnsembleSetting, KernelSetting

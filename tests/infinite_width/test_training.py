@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from nonvacuous.numerics.networks.fully_connected import forward, fully_connected, initialise, pullback
 from nonvacuous.numerics.networks.tangent_kernel import empirical_ntk
 from nonvacuous.numerics.training.choose import CACHE_BYTES, bytes_per_member, choose, train

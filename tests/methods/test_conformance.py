@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from nonvacuous.numerics.methods import METHODS, find_method, implementation
 from nonvacuous.theory.errors import InvalidInput, MissingExtra, UnknownKey
-from torch import nn
 
 CONFIGS = {
     "laplace": [

@@ -36,7 +36,14 @@ SERIES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def result(key: str, *, title: str = "A title", control: str = "constant off", text: str = "x <= y", uses: tuple[Result, ...] = ()) -> Result:
+def result(
+    key: str,
+    *,
+    title: str = "A title",
+    control: str = "constant off",
+    text: str = "x <= y",
+    uses: tuple[Result, ...] = (),
+) -> Result:
     """A result that says little; nothing in it is ever run."""
     claim = Formula(abs, abs, abs, abs, abs)
     statement = Statement(
@@ -53,7 +60,13 @@ def result(key: str, *, title: str = "A title", control: str = "constant off", t
     return Result(statement, predict=abs, example={"x": 1.5}, checks=checks, uses=uses)
 
 
-def check(claim: str = "Formula", *, verdict: str = "supported", controls: Sequence[tuple[str, str, Any]] = (("constant off", "refuted", 12.5),), detail: str = "6 values") -> dict[str, Any]:
+def check(
+    claim: str = "Formula",
+    *,
+    verdict: str = "supported",
+    controls: Sequence[tuple[str, str, Any]] = (("constant off", "refuted", 12.5),),
+    detail: str = "6 values",
+) -> dict[str, Any]:
     """One check as a verdict stores it."""
     return {
         "name": "the check",
@@ -63,7 +76,10 @@ def check(claim: str = "Formula", *, verdict: str = "supported", controls: Seque
         "power": "resolves 1e-15 relative",
         "detail": detail,
         "series": dict(SERIES[claim]),
-        "controls": [{"name": n, "verdict": v, "statistic": s, "detail": "6 values; worst at Setting(x=1)"} for n, v, s in controls],
+        "controls": [
+            {"name": n, "verdict": v, "statistic": s, "detail": "6 values; worst at Setting(x=1)"}
+            for n, v, s in controls
+        ],
     }
 
 
@@ -81,7 +97,13 @@ def verdict(key: str, checks: Sequence[Mapping[str, Any]], **changes: Any) -> di
         "title": "A title",
         "verdict": "supported",
         "controls_refuted": True,
-        "derivation": {"status": "replayed from axioms {Markov}", "axioms": ["Markov"], "cited_steps": 0, "failed": 0, "steps": steps},
+        "derivation": {
+            "status": "replayed from axioms {Markov}",
+            "axioms": ["Markov"],
+            "cited_steps": 0,
+            "failed": 0,
+            "steps": steps,
+        },
         "checks": list(checks),
         "budget": "quick",
         "seed": 7,
@@ -89,7 +111,13 @@ def verdict(key: str, checks: Sequence[Mapping[str, Any]], **changes: Any) -> di
         "date": "2026-01-02T03:04:05+00:00",
         "seconds": 1.25,
         "peak_memory_mb": 321,
-        "provenance": {"version": "0.1.0", "git": None, "python": "3.11.7", "platform": "Linux x86_64", "libraries": {"numpy": "2.0"}},
+        "provenance": {
+            "version": "0.1.0",
+            "git": None,
+            "python": "3.11.7",
+            "platform": "Linux x86_64",
+            "libraries": {"numpy": "2.0"},
+        },
         "code": {"modules": MODULES, "digest": code_digest(MODULES)},
     }
     return {**record, **changes}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page, result
@@ -16,7 +18,9 @@ AREAS = ("pac_bayes", "infinite_width", "scaling_laws")
 def graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Acyclic: every key uses earlier ones only."""
     keys = [f"k{i}" for i in range(draw(st.integers(1, 14)))]
-    uses = {key: sorted(draw(st.sets(st.sampled_from(keys[:i]), max_size=3))) if i else [] for i, key in enumerate(keys)}
+    uses = {
+        key: sorted(draw(st.sets(st.sampled_from(keys[:i]), max_size=3))) if i else [] for i, key in enumerate(keys)
+    }
     return uses, {key: draw(st.sampled_from(AREAS)) for key in keys}
 
 
@@ -25,7 +29,9 @@ def test_depth_is_the_longest_chain() -> None:
 
 
 @given(graphs())
-def test_layout_puts_foundations_left_and_nothing_on_top_of_anything(graph: tuple[dict[str, list[str]], dict[str, str]]) -> None:
+def test_layout_puts_foundations_left_and_nothing_on_top_of_anything(
+    graph: tuple[dict[str, list[str]], dict[str, str]],
+) -> None:
     uses, area = graph
     plan = layout(uses, area)
     assert set(uses) <= set(plan.place)
@@ -44,7 +50,7 @@ def test_layout_puts_foundations_left_and_nothing_on_top_of_anything(graph: tupl
             assert abs(x - u) > WIDTH or abs(y - v) > HEIGHT
     assert [(edge[0], edge[-1]) for edge in plan.edges] == [(u, key) for key, used in uses.items() for u in used]
     for edge in plan.edges:
-        assert all(plan.place[p][0] < plan.place[q][0] for p, q in zip(edge, edge[1:], strict=False))
+        assert all(plan.place[p][0] < plan.place[q][0] for p, q in pairwise(edge))
     assert layout(uses, area) == plan
 
 
@@ -54,7 +60,11 @@ def test_drawing_links_every_node_and_draws_every_edge() -> None:
     third = result("iw.third", uses=(first, second))
     page = Page(draw_graph([Entry(r, None, "not run") for r in (first, second, third)], focus="pb.second"))
     assert page.problems == []
-    assert [link for link in page.links if link.endswith(".html")] == ["pb.first.html", "pb.second.html", "iw.third.html"]
+    assert [link for link in page.links if link.endswith(".html")] == [
+        "pb.first.html",
+        "pb.second.html",
+        "iw.third.html",
+    ]
     assert page.classes.count("edge") == 3
     assert [c for c in page.classes if c.endswith(" here")] == ["node is-not-run by-unknown here"]
     assert "iw.third uses pb.first, pb.second" in page.words

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nonvacuous.numerics.scaling_laws.gaussian_design import (
     digamma_difference,
     expected_epistemic_uncertainty,

@@ -7,9 +7,10 @@ import pytest
 from flint import acb, arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import special
+
 from nonvacuous.numerics.propagation import erf, probit, relu
 from nonvacuous.theory.errors import InvalidInput
-from scipy import special
 
 PRECISION = 240
 SETTINGS = [

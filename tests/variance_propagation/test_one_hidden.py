@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import special
+
 from nonvacuous.numerics.propagation import OneHiddenParameters, linear, propagate_one_hidden
 from nonvacuous.theory.errors import InvalidInput, NumericalFailure
-from scipy import special
 
 EPS = np.finfo(float).eps
 ACTIVATIONS = {"relu": lambda z: np.maximum(z, 0), "erf": special.erf}

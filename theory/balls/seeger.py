@@ -17,20 +17,34 @@ def complexity_ball(
     kl: Exact, n: int, log_inv_delta: Exact, constant: Literal["exact", "2sqrt"] = "exact", digits: int = 60
 ) -> arb:
     """(kl + ln(C/delta))/n with C = xi(n), or 2 sqrt(n)."""
-    xi = maurer_xi_ball(n, digits + 5) if constant == "exact" else refine(lambda: 2 * to_ball(Fraction(n)).sqrt(), digits + 5)
+    xi = (
+        maurer_xi_ball(n, digits + 5)
+        if constant == "exact"
+        else refine(lambda: 2 * to_ball(Fraction(n)).sqrt(), digits + 5)
+    )
     rational = exact_fraction("kl", kl) + exact_fraction("log_inv_delta", log_inv_delta)
     return refine(lambda: (to_ball(rational) + xi.log()) / n, digits)
 
 
 def seeger_upper_ball(
-    risk: Exact, kl: Exact, n: int, log_inv_delta: Exact, constant: Literal["exact", "2sqrt"] = "exact", digits: int = 60
+    risk: Exact,
+    kl: Exact,
+    n: int,
+    log_inv_delta: Exact,
+    constant: Literal["exact", "2sqrt"] = "exact",
+    digits: int = 60,
 ) -> arb:
     """UP(risk, (kl + ln(C/delta))/n); 1 when kl is infinite."""
     return at_ball(kl_upper_ball, risk, kl, complexity_ball, n, log_inv_delta, constant, digits)
 
 
 def seeger_lower_ball(
-    risk: Exact, kl: Exact, n: int, log_inv_delta: Exact, constant: Literal["exact", "2sqrt"] = "exact", digits: int = 60
+    risk: Exact,
+    kl: Exact,
+    n: int,
+    log_inv_delta: Exact,
+    constant: Literal["exact", "2sqrt"] = "exact",
+    digits: int = 60,
 ) -> arb:
     """LO(risk, (kl + ln(C/delta))/n); 0 when kl is infinite."""
     return at_ball(kl_lower_ball, risk, kl, complexity_ball, n, log_inv_delta, constant, digits)

@@ -21,9 +21,13 @@ LIPSCHITZ = Assumption("activation", "phi is Lipschitz; the closed forms here ar
 WIDTHS_IN_ORDER = Assumption("widths", "The hidden widths tend to infinity one after the other, from the input on.")
 READOUT_TRAINED = Assumption("readout", "Readout weights and readout bias are drawn from N(0, 1) and trained.")
 SUM_LOSS = Assumption("loss convention", "The loss is 1/2 sum (f - y)^2, without 1/N, and gradient flow has unit rate.")
-POSITIVE_DEFINITE = Assumption("T_XX positive definite", "The training inputs are distinct, so that T_XX is invertible.", _distinct)
+POSITIVE_DEFINITE = Assumption(
+    "T_XX positive definite", "The training inputs are distinct, so that T_XX is invertible.", _distinct
+)
 SAME_ARCHITECTURE = Assumption("one architecture", "Predictor and target are independent draws of one architecture.")
-FULL_BATCH = Assumption("full-batch descent", "Gradient flow or small-step descent on all parameters; no Adam, no normalisation.")
+FULL_BATCH = Assumption(
+    "full-batch descent", "Gradient flow or small-step descent on all parameters; no Adam, no normalisation."
+)
 
 NNGP_LIMIT = Statement(
     key="iw.nngp_limit",
@@ -58,7 +62,9 @@ NTK_RECURSION = Statement(
     latex=r"T^{l+1} = K^{l+1} + \sigma_w^2\, \mathbb{E}[\phi'(u)\phi'(v)]\, T^l",
     source=(
         Source("jacot2018", "", "widths in order; the bias at finite width is measured here", "standard"),
-        Source("zanger2026", "", "prints the layer of the derivative factor in two ways; ours is the layer below", "read"),
+        Source(
+            "zanger2026", "", "prints the layer of the derivative factor in two ways; ours is the layer below", "read"
+        ),
     ),
     assumptions=(NTK_PARAMETRISATION, LIPSCHITZ, WIDTHS_IN_ORDER, READOUT_TRAINED),
     function="nonvacuous.numerics.kernels.fully_connected.ntk_kernel",
@@ -73,8 +79,12 @@ LIN_COV_INF = Statement(
     "do not enter the covariance. It vanishes on X, and with T = K it is the NNGP posterior.",
     latex=r"\Sigma = K_{**} + G K_{XX} G^\top - G K_{X*} - K_{*X} G^\top, \qquad G = T_{*X} T_{XX}^{-1}",
     source=(
-        Source("lee2019", "", "the quadratic term has a plus; a companion text of zanger2026 prints a minus", "standard"),
-        Source("zanger2026", "", "prints the trained function with the wrong sign; f0 + G (y - f0(X)) is right", "read"),
+        Source(
+            "lee2019", "", "the quadratic term has a plus; a companion text of zanger2026 prints a minus", "standard"
+        ),
+        Source(
+            "zanger2026", "", "prints the trained function with the wrong sign; f0 + G (y - f0(X)) is right", "read"
+        ),
     ),
     assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
     function="nonvacuous.numerics.kernels.ensemble.ensemble_covariance",
@@ -90,8 +100,15 @@ RND_EQUALS_ENSEMBLE = Statement(
     "every linear smoother that does not depend on the draw: every time, number of steps and ridge.",
     latex=r"\operatorname{Cov}(u_t - g) = M_t (K + K) M_t^\top = 2\, \Sigma_t",
     source=(
-        Source("zanger2026", "Corollary 3.2", "printed without the factor 2; every time t instead of convergence only", "read"),
-        Source("here", "", "the factor, the identity for every linear smoother, the correction at finite width", "derived"),
+        Source(
+            "zanger2026",
+            "Corollary 3.2",
+            "printed without the factor 2; every time t instead of convergence only",
+            "read",
+        ),
+        Source(
+            "here", "", "the factor, the identity for every linear smoother, the correction at finite width", "derived"
+        ),
     ),
     assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
     function="nonvacuous.numerics.kernels.ensemble.rnd_error_covariance",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from ..statement import Assumption, Kind, Source, Statement
 
 IID = Assumption("i.i.d. examples", "The n examples of the empirical risk are independent draws from one distribution.")
-PRIOR_FIRST = Assumption("prior before data", "The prior was chosen without looking at the n examples of the empirical risk.")
-FRESH_DRAWS = Assumption("fresh draws", "The m posterior draws were made after the posterior and m were fixed, and used once.")
+PRIOR_FIRST = Assumption(
+    "prior before data", "The prior was chosen without looking at the n examples of the empirical risk."
+)
+FRESH_DRAWS = Assumption(
+    "fresh draws", "The m posterior draws were made after the posterior and m were fixed, and used once."
+)
 RANDOM_SPLIT = Assumption("random split", "The split does not depend on the examples that the bound is computed on.")
 
 
@@ -20,7 +24,9 @@ DV = Statement(
     text="For every measurable f with E_P e^f finite and every Q: E_Q f <= K + ln E_P e^f, with equality iff dQ/dP is "
     "proportional to e^f. So the supremum over Q of E_Q f - K is ln E_P e^f.",
     latex=r"\sup_Q \{ \mathbb{E}_Q f - \mathrm{KL}(Q \| P) \} = \ln \mathbb{E}_P e^{f}",
-    source=(Source("donsker1975", "", "finite spaces are proved here; the general case is the textbook limit", "standard"),),
+    source=(
+        Source("donsker1975", "", "finite spaces are proved here; the general case is the textbook limit", "standard"),
+    ),
 )
 
 XI = Statement(
@@ -102,7 +108,11 @@ CRAMER = Statement(
     "J(l) = b l - ln(1 + b l), I(a) = -a/b - ln(1 - a/b), Iinv(s) = b (1 + W0(-exp(-1-s))). "
     "So P(L - Lh >= a) <= exp(-n I(a)) for the mean Lh of n losses.",
     latex=r"\mathcal{I}^{-1}(s) = \inf_{\lambda > 0} \frac{J(\lambda) + s}{\lambda} = b \left( 1 + W_0(-e^{-1-s}) \right)",
-    source=(Source("cramer1938", provenance="standard"), Source("masegosa2025", "", "notation"), Source("here", provenance="derived")),
+    source=(
+        Source("cramer1938", provenance="standard"),
+        Source("masegosa2025", "", "notation"),
+        Source("here", provenance="derived"),
+    ),
     function="nonvacuous.numerics.certified.inverse_rate_exponential",
 )
 
