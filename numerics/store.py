@@ -66,6 +66,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would hide a report from the web server it is copied to
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -76,6 +77,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any]) -> None:

@@ -78,6 +78,7 @@ def judge_formula(
     statistic, widest, sign_errors, values = 0.0, 0.0, 0, 0
     worst_setting: Any = None
     errors: list[float] = []
+    widths: list[float] = []
     for index in range(claim.count):
         setting = claim.sample(rng)
         candidates = [np.atleast_1d(np.asarray(claim.shipped(setting), dtype=np.float64)).ravel()]
@@ -95,14 +96,12 @@ def judge_formula(
                     raise ValueError(f"the formula has {len(exact)} values and the function returned {candidate.shape}")
                 for value, ball, allowed in zip(candidate, exact, width, strict=True):
                     error, wrong_side = _signed_error(float(value), ball, claim.side)
-                    ratio = (
-                        math.inf
-                        if wrong_side or math.isnan(error)
-                        else abs(error) / allowed
-                        if allowed
-                        else (math.inf if error else 0.0)
-                    )
+                    if wrong_side or math.isnan(error) or (error and not allowed):
+                        ratio = math.inf
+                    else:
+                        ratio = abs(error) / allowed if error else 0.0
                     errors.append(error)
+                    widths.append(float(allowed))
                     values += 1
                     sign_errors += wrong_side
                     widest = max(widest, float(allowed))
@@ -116,7 +115,7 @@ def judge_formula(
         detail += f", {sign_errors} on the unsafe side"
     if ruling == "refuted":
         detail += f"; worst at {worst_setting}"[:400]
-    return Outcome(ruling, statistic, f"resolves {widest:.1e} relative", detail, {"error": errors})
+    return Outcome(ruling, statistic, f"resolves {widest:.1e} relative", detail, {"error": errors, "allowed": widths})
 
 
 def _signed_error(value: float, ball: Any, side: str) -> tuple[float, bool]:
@@ -253,6 +252,7 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
     rulings: list[Ruling] = [
         "refuted" if abs(end) > half else "inconclusive" if half > claim.resolution else "supported"
     ]
+    statistic = abs(end) / half
     detail = f"end point {end:+.4f} +- {half:.4f}"
     power = f"resolves an end point of {half:.2g}"
     series: dict[str, Any] = {
@@ -271,17 +271,13 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
         )
         slope, slope_half, dropped = _slope(size, rated, rated_error, claim.top, z)
         low, high = claim.rate
-        outside = slope + slope_half < low or slope - slope_half > high
-        wide = not math.isfinite(slope) or slope_half > 1.0
-        rulings.append(
-            "inconclusive"
-            if not math.isfinite(slope)
-            else "refuted"
-            if outside
-            else "inconclusive"
-            if wide
-            else "supported"
-        )
+        distance = max(low - slope, slope - high, 0.0) / slope_half
+        if math.isfinite(slope):
+            statistic = max(statistic, distance)
+            # an interval wider than the step from one power to the next tells no rate from another
+            rulings.append("refuted" if distance > 1 else "inconclusive" if slope_half > claim.order else "supported")
+        else:
+            rulings.append("inconclusive")
         detail += (
             f"; slope {slope:+.3f} +- {slope_half:.3f} over the top {claim.top} sizes, declared [{low:g}, {high:g}]"
         )
@@ -295,7 +291,7 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
             "slope_half": slope_half,
             "band": [low, high],
         }
-    return Outcome(worst(rulings), abs(end) / half, power, detail, series)
+    return Outcome(worst(rulings), statistic, power, detail, series)
 
 
 def _weighted_constant(design: FloatArray, value: FloatArray, error: FloatArray) -> tuple[float, float]:

@@ -35,8 +35,8 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except TyperException as error:
         # click's own usage errors exit with 2, which means "inconclusive" here
-        message = getattr(error, "format_message", lambda: str(error))()
-        print(f"error: {message} See 'nonvacuous --help'.", file=sys.stderr)
+        format_message = getattr(error, "format_message", None)
+        print(f"error: {format_message() if format_message else error} See 'nonvacuous --help'.", file=sys.stderr)
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted: what was measured is stored; the same command goes on from there", file=sys.stderr)

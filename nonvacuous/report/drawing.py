@@ -11,25 +11,25 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import figures
+from . import plotting
 from .markup import Html, el
 
 # the figures' own colours become the page's, which know about dark backgrounds
 VARIABLES = {
-    figures.INK: "var(--ink)",
-    figures.QUIET: "var(--quiet)",
-    figures.ALLOWED: "var(--good)",
-    figures.DATA: "var(--accent)",
-    figures.WRONG: "var(--bad)",
-    figures.BAND: "var(--warn)",
+    plotting.INK: "var(--ink)",
+    plotting.QUIET: "var(--quiet)",
+    plotting.ALLOWED: "var(--good)",
+    plotting.DATA: "var(--accent)",
+    plotting.WRONG: "var(--bad)",
+    plotting.BAND: "var(--warn)",
     "#000000": "var(--ink)",
 }
 SETTINGS: Any = {
     "svg.hashsalt": "nonvacuous",
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],
-    "axes.edgecolor": figures.QUIET,
-    "axes.labelcolor": figures.INK,
+    "axes.edgecolor": plotting.QUIET,
+    "axes.labelcolor": plotting.INK,
     "axes.labelsize": 9.5,
     "axes.linewidth": 0.8,
     "axes.titley": 1.02,  # a fixed place: finding a free one costs as much as the drawing

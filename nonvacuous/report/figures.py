@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from .markup import short, superscript
+from .markup import short
+from .plotting import ALLOWED, BAND, DATA, INK, QUIET, WRONG, band, dots, plain, power, wide_range
 
-INK, QUIET, ALLOWED, DATA, WRONG, BAND = "#22262b", "#7b828b", "#1b7f5c", "#1f5fa8", "#b3261e", "#a86a00"
 LEFT, RIGHT = 1e-6, 1e18  # what lies beyond is drawn at the edge, with an arrow and its value
+
 
 Check = Mapping[str, Any]
 
@@ -36,61 +37,6 @@ def _number(check: Check, name: str) -> float:
     return float(check["series"][name])
 
 
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_locator(NullLocator())
-    axes.tick_params(colors=INK, labelsize=9)
-
-
-def _band(axes: Axes, ratio: NDArray[np.float64]) -> None:
-    """The region of what is allowed, on an axis of ratios that becomes logarithmic beyond it."""
-    axes.axhspan(-1, 1, color=ALLOWED, alpha=0.12, linewidth=0)
-    axes.axhline(0, color=QUIET, linewidth=0.8)
-    for edge in (-1, 1):
-        axes.axhline(edge, color=ALLOWED, linewidth=1, linestyle="--")
-    finite = np.abs(ratio[np.isfinite(ratio)])
-    largest = float(finite.max()) if finite.size else 0.0
-    if largest > 3:
-        axes.set_yscale("symlog", linthresh=1)
-        axes.yaxis.set_major_formatter(FuncFormatter(_power))
-        decades = max(1, math.ceil(math.log10(largest) / 4))
-        ticks = [10.0**k for k in range(0, math.ceil(math.log10(largest)) + 1, decades)]
-        axes.yaxis.set_major_locator(FixedLocator([*(-t for t in ticks), 0.0, *ticks]))
-        axes.set_ylim(-2 * largest, 2 * largest)
-    else:
-        axes.set_ylim(-max(1.25, 1.1 * largest), max(1.25, 1.1 * largest))
-    axes.annotate(
-        "allowed",
-        (1, 1),
-        xycoords=("axes fraction", "data"),
-        xytext=(-4, -4),
-        textcoords="offset points",
-        color=ALLOWED,
-        ha="right",
-        va="top",
-        fontsize=9,
-    )
-
-
-def _power(value: float, _: Any = None) -> str:
-    if value == 0:
-        return "0"
-    exponent = math.log10(abs(value))
-    if abs(exponent - round(exponent)) > 1e-9:
-        return short(value)
-    sign = "−" if value < 0 else ""
-    return f"{sign}{10 ** round(exponent):g}" if -2 < exponent < 3 else f"{sign}10{superscript(round(exponent))}"
-
-
-def _dots(
-    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], wrong: NDArray[np.bool_], size: float = 14
-) -> None:
-    """Values within and outside what is allowed differ in colour and in shape."""
-    axes.scatter(x[~wrong], y[~wrong], s=size, color=DATA, alpha=0.75, linewidth=0, zorder=3)
-    axes.scatter(x[wrong], y[wrong], s=size + 12, color=WRONG, marker="x", linewidth=1.2, zorder=4)
-
-
 def _formula(check: Check, axes: Axes) -> None:
     """Signed errors at random settings; in units of the derived width where the verdict keeps the widths."""
     error, allowed = _numbers(check, "error"), _numbers(check, "allowed")
@@ -98,35 +44,18 @@ def _formula(check: Check, axes: Axes) -> None:
     if len(allowed) == len(error):
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(allowed > 0, error / allowed, np.where(error == 0, 0.0, np.inf * np.sign(error)))
-        _band(axes, ratio)
-        _dots(axes, index, ratio, ~(np.abs(ratio) <= 1))
+        band(axes, ratio)
+        dots(axes, index, ratio, ~(np.abs(ratio) <= 1))
         axes.set_ylabel("error / derived width")
     else:
-        _dots(axes, index, error, np.isnan(error))
+        dots(axes, index, error, np.isnan(error))
         axes.axhline(0, color=QUIET, linewidth=0.8)
-        _wide_range(axes, error)
+        wide_range(axes, error)
         axes.set_ylabel("relative error")
         share = short(check["statistic"])
         axes.set_title(f"largest: {share} of the derived width", fontsize=9, color=INK, loc="right")
     axes.set_xlabel("random settings, in the order drawn")
-    _plain(axes)
-
-
-def _wide_range(axes: Axes, values: NDArray[np.float64]) -> None:
-    """An axis that shows the small values too where a few are a thousand times larger."""
-    finite = values[np.isfinite(values)]
-    size = np.abs(finite[finite != 0])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v) if v else "0"))
-    if size.size and size.max() > 1e3 * np.median(size):
-        low, high = math.floor(math.log10(np.median(size))), math.ceil(math.log10(size.max()))
-        axes.set_yscale("symlog", linthresh=10.0**low)
-        powers = range(high, low - 1, -max(1, math.ceil((high - low) / 4)))
-        signs = [sign for sign in (-1, 1) if (finite * sign > 0).any()]
-        axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *(s * 10.0**k for s in signs for k in powers)])))
-        axes.yaxis.set_major_formatter(FuncFormatter(_power))
-        axes.set_ylim(
-            -3 * 10.0**high if -1 in signs else -(10.0**low) / 2, 3 * 10.0**high if 1 in signs else 10.0**low / 2
-        )
+    plain(axes)
 
 
 def _agreement(check: Check, axes: Axes) -> None:
@@ -135,13 +64,13 @@ def _agreement(check: Check, axes: Axes) -> None:
     difference = observed - predicted
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(bound > 0, difference / bound, np.where(difference == 0, 0.0, np.inf * np.sign(difference)))
-    _band(axes, ratio)
-    _dots(axes, predicted, ratio, ~(np.abs(ratio) <= 1), size=26)
+    band(axes, ratio)
+    dots(axes, predicted, ratio, ~(np.abs(ratio) <= 1), size=26)
     axes.set_xlabel("predicted value")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v) if v else "0"))
     axes.locator_params(axis="x", nbins=6)
     axes.set_ylabel("(observed − predicted) / bound")
-    _plain(axes)
+    plain(axes)
 
 
 def _high_probability(check: Check, axes: Axes) -> None:
@@ -191,9 +120,9 @@ def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]
         )
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(_power))
+    axes.xaxis.set_major_formatter(FuncFormatter(power))
     axes.tick_params(axis="y", length=0)
-    _plain(axes)
+    plain(axes)
 
 
 def _limit(check: Check, axes: Axes) -> None:
@@ -237,7 +166,7 @@ def _end_point(check: Check, axes: Axes) -> None:
     _sizes(axes, size, infinity=beyond)
     axes.set_ylabel("discrepancy")
     axes.set_title(f"end point {short(end, 2)} ± {short(half, 2)}", fontsize=9, color=INK)
-    _plain(axes)
+    plain(axes)
 
 
 def _rate(check: Check, axes: Axes) -> None:
@@ -269,11 +198,11 @@ def _rate(check: Check, axes: Axes) -> None:
     _sizes(axes, size)
     if seen.any() and height[seen].max() < 100 * height[seen].min():
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(_power))
+    axes.yaxis.set_major_formatter(FuncFormatter(power))
     axes.set_ylabel("|correction|")
     fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope could be fitted"
     axes.set_title(f"{fitted}\ndeclared {short(low, 2)} to {short(high, 2)} (shaded)", fontsize=9, color=INK)
-    _plain(axes)
+    plain(axes)
 
 
 def _identity(check: Check, axes: Axes) -> None:
@@ -290,22 +219,22 @@ def _inequality(check: Check, axes: Axes) -> None:
         axes.set_yscale("log")
         axes.set_ylim(slack.min() / 5, slack.max() * 5)
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
-        axes.yaxis.set_major_formatter(FuncFormatter(_power))
+        axes.yaxis.set_major_formatter(FuncFormatter(power))
         axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _slacks(axes: Axes, values: NDArray[np.float64], refuted: bool, label: str) -> None:
     wrong = np.full(values.shape, False) if not refuted else (values < 0 if label.startswith("slack") else values != 0)
     axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
-    _dots(axes, np.arange(1.0, len(values) + 1), values, wrong, size=26)
+    dots(axes, np.arange(1.0, len(values) + 1), values, wrong, size=26)
     finite = np.abs(values[np.isfinite(values)])
     edge = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     axes.set_ylim(-1.15 * edge if (values < 0).any() or not label.startswith("slack") else -0.15 * edge, 1.15 * edge)
-    _wide_range(axes, values)
+    wide_range(axes, values)
     axes.set_xlabel("points")
     axes.locator_params(axis="x", integer=True)
     axes.set_ylabel(label)
-    _plain(axes)
+    plain(axes)
 
 
 def draw_controls(check: Check, axes: Axes) -> None:

@@ -52,6 +52,11 @@ def controls_share(entry: Entry) -> Html:
     caught, total = entry.controls
     if entry.verdict is None:
         return el("span", f"{total} planned", cls="quiet")
+    return share(caught, total)
+
+
+def share(caught: int, total: int) -> Html:
+    """So many of so many, loudly when some are missing."""
     return el("span", f"{caught} of {total}", cls="share" if caught == total else "share short")
 
 

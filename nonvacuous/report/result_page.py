@@ -9,16 +9,15 @@ from typing import Any
 from ..proofs.derivations import used_results
 from ..settings import to_json
 from ..theory.bibliography import find
+from .checks_section import checks_section
 from .drawing import svg
 from .entries import Entry
-from .figures import FIGURES, draw_check
 from .formulas import display
 from .graph import draw_graph
 from .markup import Html, document, el, page_name, prose
 from .parts import (
     area_name,
     citation,
-    control_badge,
     controls_share,
     copyable,
     derivation_badge,
@@ -26,9 +25,7 @@ from .parts import (
     facts,
     seconds,
     section,
-    table,
 )
-from .strip import rows as strips
 
 PROVENANCE = {
     "read": "read in the source",
@@ -37,10 +34,6 @@ PROVENANCE = {
     "secondary": "known from secondary sources",
 }
 STEP_SIGNS = {True: ("✓", "discharged", "is-supported"), False: ("✗", "failed", "is-refuted")}
-SIZES: dict[str, dict[str, Any]] = {
-    "HighProbabilityBound": {"height": 1.7, "margins": (2.15, 0.5, 0.15)},
-    "LimitWithRate": {"width": 8.4, "height": 2.9, "margins": (0.85, 0.5, 0.5)},
-}  # inches
 NEEDS_NO_REPLAY = {"axiom": "textbook axiom", "uses": "another result", "cited": "cited, not derived here"}
 
 
@@ -58,7 +51,7 @@ def result_page(entry: Entry, everything: Sequence[Entry]) -> str:
         _graph(entry, everything),
         _figure(entry),
         _derivation(entry, {other.key for other in everything}),
-        _checks(entry),
+        checks_section(entry),
         _provenance(entry),
         _example(entry),
         _citation(entry),
@@ -197,84 +190,6 @@ def _step(step: Mapping[str, Any], keys: Collection[str]) -> list[Html]:
     elif step["kind"] == "cited" and mark:
         shown, detail = prose(rest), citation(lead.removeprefix("["))
     return [el("p", shown), el("p", prose(detail), cls="detail") if detail else Html("")]
-
-
-def _checks(entry: Entry) -> Html:
-    if entry.verdict is None:
-        rows = [
-            (
-                check.name,
-                el("span", type(check.claim).__name__, cls="claim"),
-                "; ".join(control.name for control in check.controls),
-            )
-            for check in entry.result.checks
-        ]
-        return section("Checks", table(("check", "claim", "controls that it must refute"), rows), id_="checks")
-    anchors = [f"check-{i}" for i in range(1, len(entry.checks) + 1)]
-    rows_ = [
-        (
-            el("a", check["name"], href=f"#{anchor}"),
-            el("span", check["claim"], cls="claim"),
-            evidence_badge(check["verdict"]),
-            _refuted(check),
-            check["power"],
-        )
-        for anchor, check in zip(anchors, entry.checks, strict=True)
-    ]
-    overview = table(("check", "claim", "verdict", "controls refuted", "power"), rows_)
-    details = [_check(entry, check, anchor) for anchor, check in zip(anchors, entry.checks, strict=True)]
-    return section("Checks", overview, details, id_="checks")
-
-
-def _refuted(check: Mapping[str, Any]) -> Html:
-    caught = sum(control["verdict"] == "refuted" for control in check["controls"])
-    return el(
-        "span",
-        f"{caught} of {len(check['controls'])}",
-        cls="share" if caught == len(check["controls"]) else "share short",
-    )
-
-
-def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
-    found = facts([("Found", _detail(check["detail"])), ("Power", check["power"])])
-    if check["claim"] in FIGURES and check["series"]:
-        name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
-        label = f"{check['claim']}, {check['name']}: {check['verdict']}. {_head(check['detail'])}"
-        size = SIZES.get(check["claim"], {})
-        body = el(
-            "div",
-            svg(draw_check, check, name=name, label=label, **size),
-            found,
-            cls="plots wide" if check["claim"] == "LimitWithRate" else "plots",
-        )
-    else:
-        body = found
-    rows = [
-        (el("em", "the claim itself"), evidence_badge(check["verdict"]), drawn, "")
-        if control is None
-        else (control["name"], control_badge(control["verdict"]), drawn, _detail(control["detail"]))
-        for control, drawn in strips(check)
-    ]
-    note = "Controls: false variants that this check must refute. The line in each strip marks the largest deviation allowed; the scale is logarithmic."
-    return el(
-        "article",
-        el("h3", el("span", check["claim"], cls="claim"), check["name"], evidence_badge(check["verdict"])),
-        body,
-        table(("variant", "verdict", "deviation / allowed", "detail"), rows, caption=note, cls="controls"),
-        cls="check",
-        id=anchor,
-    )
-
-
-def _head(detail: str) -> str:
-    return detail.partition("; worst at ")[0]
-
-
-def _detail(detail: str) -> Html:
-    """The detail; the setting where it was worst, which can be long, folds away."""
-    head, found, setting = detail.partition("; worst at ")
-    folded = el("details", el("summary", "worst setting"), el("code", setting)) if found else None
-    return el("span", head, folded)
 
 
 def _provenance(entry: Entry) -> Html | None:

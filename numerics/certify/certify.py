@@ -12,7 +12,7 @@ import torch
 from ...theory.errors import InvalidInput
 from ...theory.statement import Answer
 from ...theory.statements.pac_bayes import BOUNDED_LOSS
-from ...theory.validation import log_inverse_delta, non_negative, sample_size
+from ...theory.validation import finite, log_inverse_delta, sample_size
 from ..bounds import Certificate, gibbs_monte_carlo, seeger_kl, seeger_kl_split
 from ..bounds.from_losses import MONTE_CARLO_SHARE
 from ..methods.data import generator
@@ -63,9 +63,9 @@ def certify(
     log_inverse_delta(delta)
     if isinstance(monte_carlo_share, bool) or not isinstance(monte_carlo_share, float) or not 0 < monte_carlo_share < 1:
         raise InvalidInput(f"monte_carlo_share is {monte_carlo_share!r}.", "It must lie strictly between 0 and 1.")
-    count, learned = sample_size("draws", draws), float(non_negative("n_prior", n_prior))
-    if learned != int(learned):
-        raise InvalidInput(f"n_prior is {n_prior!r}.", "It must be a whole number.")
+    count, learned = sample_size("draws", draws), float(finite("n_prior", n_prior, ndim=0))
+    if learned != int(learned) or learned < 0:
+        raise InvalidInput(f"n_prior is {n_prior!r}.", "It must be a whole number of at least 0.")
     measured = Loss(loss, pmin)
     generator(seed, "validation", torch.device("cpu"))
     divergence = kl_divergence(posterior, prior)
@@ -85,7 +85,7 @@ def certify(
     answers = dict(bound.answers)
     if constants(placed.network):
         answers["constants of the model before data"] = Answer.CANNOT_BE_CHECKED
-    facts = {"loss": str(measured), "parameters": posterior.parameters, "seed": int(seed)}
+    facts: dict[str, float | int | str] = {"loss": str(measured), "parameters": posterior.parameters, "seed": int(seed)}
     return replace(bound, quantity=f"true Gibbs risk ({measured})", answers=answers, inputs={**bound.inputs, **facts})
 
 

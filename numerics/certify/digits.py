@@ -185,12 +185,13 @@ def distorted(x: Float[Tensor, "images 64"], copies: int, stream: torch.Generato
 
 def digits_network(hidden: int, stream: torch.Generator) -> nn.Module:
     """64 - hidden - 10 with ReLU, He-normal weights and zero biases, from an explicit generator."""
-    network = nn.Sequential(nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+    # skip_init leaves torch's global random state alone
+    layers = [nn.utils.skip_init(nn.Linear, *sizes) for sizes in ((64, hidden), (hidden, 10))]
     with torch.no_grad():
-        for layer in (network[0], network[2]):
+        for layer in layers:
             layer.weight.copy_(torch.randn(layer.weight.shape, generator=stream) * math.sqrt(2 / layer.in_features))
             layer.bias.zero_()
-    return network
+    return nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
 
 def _compute(

@@ -188,7 +188,7 @@ def _blocks(
 
 def _alone(evaluate: Callable[..., Tensor], parameters: dict[str, Tensor], x: Tensor, *, first: bool) -> Tensor:
     found = evaluate(parameters, x)
-    if first and not torch.equal(found, evaluate(parameters, x)):
+    if first and not torch.equal(found.nan_to_num(), evaluate(parameters, x).nan_to_num()):
         raise AssumptionViolated(
             "Two evaluations of one predictor differ.",
             "A predictor must not draw random numbers of its own: make them part of the posterior.",

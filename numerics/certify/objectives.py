@@ -28,7 +28,7 @@ class KlUpper(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, c: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, q: Tensor, c: Tensor) -> Tensor:
         shape = torch.broadcast_shapes(q.shape, c.shape)
         risk, level = (value.detach().expand(shape).double().cpu().numpy() for value in (q, c))
         parts = kl_upper_parts(risk, level)

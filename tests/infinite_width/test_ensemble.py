@@ -62,6 +62,14 @@ def test_finite_time_agrees_with_the_block_matrix_exponential(seed, time):
     np.testing.assert_allclose(ensemble_covariance(k, t, time_sum_loss=time), operator @ joint @ operator.T, atol=1e-12)
 
 
+def test_finite_time_keeps_its_digits_at_every_rate():
+    one = np.ones((1, 1))
+    for rate in (0.0, 1e-300, 1e-12, 0.9e-8, 1.1e-8, 1e-3, 1.0, 50.0):
+        found = smoother(gram_blocks("T", one, one, rate * one), time_sum_loss=1.0)[0, 0]
+        expected = -math.expm1(-rate) / rate if rate else 1.0
+        assert abs(found / expected - 1) <= 8 * EPS
+
+
 def test_limits_in_time_and_data():
     k, t = problem(0)
     assert np.abs(ensemble_covariance(k, t, time_sum_loss=0.0) - k.test).max() <= 100 * EPS * np.abs(k.test).max()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nonvacuous.numerics.networks.fully_connected import forward, fully_connected, initialise, pullback
+from nonvacuous.numerics.networks.fully_connected import Parameters, forward, fully_connected, initialise, pullback
 from nonvacuous.numerics.networks.tangent_kernel import empirical_ntk
 from nonvacuous.numerics.training.choose import CACHE_BYTES, bytes_per_member, choose, train
 from nonvacuous.numerics.training.linearised import linearise
@@ -61,6 +61,26 @@ def test_population_loop_and_chosen_blocks_agree(depth, activation, outputs):
             torch.testing.assert_close(mine, first, rtol=0, atol=allowed)
     for kept, original in zip(predictor.tensors, before.tensors, strict=True):
         assert torch.equal(kept, original)  # the caller's parameters are not modified
+
+
+def test_one_step_is_the_step_size_times_the_gradient_of_half_the_sum():
+    network, predictor, x, y, options = setup()
+    trained = train_population(network, predictor, x, y, **(options | {"relative_residual": 0.9999}))
+    assert (trained.steps == 1).all()
+    leaves = [tensor.clone().requires_grad_() for tensor in predictor.tensors]
+    output = forward(network, Parameters(tuple(leaves[:2]), tuple(leaves[2:])), x).output
+    gradients = torch.autograd.grad(0.5 * ((output - y) ** 2).sum(), leaves)
+    for after, before, gradient in zip(trained.parameters.tensors, leaves, gradients, strict=True):
+        expected = before.detach() - options["step_size_sum_loss"][:, None, None] * gradient
+        torch.testing.assert_close(after, expected, rtol=0, atol=100 * EPS * float(expected.abs().max()))
+
+
+def test_step_rule_balances_the_extreme_modes():
+    rule = step_rule(
+        torch.diag(torch.tensor([1.0, 2.0, 7.0], dtype=torch.float64))[None], relative_residual=1e-3, slack=1.0
+    )
+    assert float(rule.step_size_sum_loss[0]) == pytest.approx(2 / 8, rel=1e-14)
+    assert rule.max_steps == math.ceil(math.log(1e3) / (0.25 * 1.0))
 
 
 def test_linearised_solution_is_where_descent_on_the_linear_model_ends():

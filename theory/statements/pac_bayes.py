@@ -39,7 +39,7 @@ XI = Statement(
     latex=r"\xi{\left(n \right)} = n^{- n} e^{n} \Gamma\left(n + 1, n\right)",
     relation="Eq(xi(n), exp(n)*uppergamma(n + 1, n)/n**n)",
     source=(
-        Source("maurer2004", "Theorem 1", "the exact value and its closed form are derived here"),
+        Source("maurer2004", "", "the exact value and its closed form are derived here", "standard"),
         Source("here", provenance="derived"),
     ),
     function="nonvacuous.numerics.certified.maurer_xi",
@@ -65,7 +65,7 @@ SEEGER_KL = Statement(
     latex=r"\mathrm{kl}(\hat r_Q \| r_Q) \le \frac{\mathrm{KL}(Q \| P) + \ln(\xi(n)/\delta)}{n}",
     source=(
         Source("seeger2002"),
-        Source("maurer2004", "Theorem 5", "xi(n) in place of 2 sqrt(n)"),
+        Source("maurer2004", "", "xi(n) in place of 2 sqrt(n)"),
         Source("germain2015", "", "the form with xi(n)"),
     ),
     assumptions=(IID, PRIOR_FIRST, BOUNDED_LOSS),
