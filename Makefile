@@ -26,7 +26,7 @@ catalogue:  ## refresh the data that ships with the package, after a verificatio
 	@$(PYTHON) tools/bootstrap.py torch
 	@$(RUN) -m nonvacuous.cli.main verify --out nonvacuous-runs
 	@$(RUN) -m nonvacuous.shipping nonvacuous-runs
-	@$(RUN) tools/readme.py
+	@$(RUN) tools/readme.py nonvacuous-runs
 
 clean:  ## what the other targets made, except .venv
 	rm -rf nonvacuous-runs build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,7 +43,6 @@ def stored_certificate(out: Path) -> Mapping[str, Any] | None:
 
 def main(arguments: list[str]) -> int:
     """Run everything and return the exit code of the verification."""
-    from .cli.output import table
     from .cli.verification import print_verdicts, run_verification
     from .numerics.certify.digits import certify_digits
     from .proofs.catalogue import CATALOGUE
@@ -60,8 +59,10 @@ def main(arguments: list[str]) -> int:
     print("[3/3] write the report", flush=True)
     path = write_report(out, CATALOGUE, stored_certificate(out))
     print_verdicts(verdicts)
+    print("\nthe certified network")
+    for name, value in _digits_rows(digits):
+        print(f"  {name:<42} {value}")
     print()
-    table(["the certified network", ""], _digits_rows(digits))
     command = _command()
     print(f"report   {path}\nseconds  {time.monotonic() - start:.0f}\n\nTry next:")
     print(f"  {command} show pb.kl")
@@ -87,7 +88,7 @@ def _digits_rows(digits: DigitsReport) -> list[list[str]]:
             "KL to the prior",
             f"{digits.kl:.2f} nats, {digits.parameters} parameters, prior from {digits.n_prior} other images",
         ],
-        ["spent delta", ", ".join(f"{entry.delta:.3g} on {entry.event}" for entry in certificate.ledger.entries)],
+        ["spent delta", "; ".join(f"{entry.delta:.3g} on {entry.event}" for entry in certificate.ledger.entries)],
         ["computed in", f"{digits.seconds:.0f} s" + (" by an earlier run" if digits.reused else "")],
     ]
 

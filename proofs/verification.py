@@ -30,11 +30,12 @@ SERIES_LENGTH = 400  # plotted points kept in a verdict
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run is going to do: rows to measure, rows found in the store, results to judge."""
+    """What a run is going to do: rows to measure, rows found in the store, results to judge, verdicts that still hold."""
 
     measure: int
     reused: int
     results: int
+    standing: int
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,16 @@ def verify(
                 else:
                     missing.setdefault(result.key, {})[task[0].identity] = task
     tasks = [("measure", out, *task) for pending in missing.values() for task in reversed(pending.values())]
-    yield Planned(len(tasks), len(reused), len(results))
-    ready = [r for r in results if r.key not in missing]
+    standing = {
+        r.key: v for r in results if r.key not in missing and (v := standing_verdict(out, r, budget, seed, device))
+    }
+    yield Planned(len(tasks), len(reused), len(results) - len(standing), len(standing))
+    ready = [r for r in results if r.key not in missing and r.key not in standing]
     waiting = [r for r in results if r.key in missing]
     failed: set[str] = set()
     judged: set[str] = set()
-    begun: set[str] = set()
+    for key, verdict in standing.items():
+        yield from _note(Judged(key, verdict), failed, judged, {})
 
     def drawn(pending: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for item in pending:
@@ -156,7 +161,6 @@ def verify(
     for event in execute(_perform, drawn([*tasks, *judging(ready)]), jobs):
         yield from _note(event, failed, judged, measured)
     complete = [r for r in waiting if measured.get(r.key, 0) == len(missing[r.key])]
-    begun |= {r.key for r in complete}
     for event in execute(_perform, drawn(judging(complete)), jobs):
         yield from _note(event, failed, judged, measured)
     late = tuple(r.key for r in results if r.key not in judged and r.key not in failed)
@@ -231,10 +235,42 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
         "seconds": round(sum(m["seconds"] for m in measured) + time.perf_counter() - start, 3),
         "peak_memory_mb": round(max([peak_memory_mb(), *(m["peak_memory_mb"] for m in measured)])),
         "provenance": environment(),
+        "rows": row_identities(result, budget, seed, device),
         "code": {"modules": list(modules), "digest": code_digest(modules)},
     }
     write_atomically(verdict_path(out, result.key), (json.dumps(finite(verdict), allow_nan=False) + "\n").encode())
     return verdict
+
+
+def standing_verdict(out: Path, result: Result, budget: Budget, seed: int, device: str) -> dict[str, Any] | None:
+    """The stored verdict, if the same code, libraries, rows and run would only reach it again."""
+    try:
+        found = dict(json.loads(verdict_path(out, result.key).read_text(encoding="utf-8")))
+        same = (found["budget"], found["seed"], found["device"], found["code"]["digest"], found["rows"]) == (
+            budget,
+            seed,
+            device,
+            code_digest(source_modules(functions_of(result))),
+            row_identities(result, budget, seed, device),
+        )
+        return found if same and _machine(found["provenance"]) == _machine(environment()) else None
+    except (OSError, json.JSONDecodeError, KeyError):
+        return None
+
+
+def _machine(provenance: Mapping[str, Any]) -> tuple[Any, ...]:
+    return provenance["version"], provenance["python"], provenance["platform"], provenance["libraries"]
+
+
+def row_identities(result: Result, budget: Budget, seed: int, device: str) -> list[str]:
+    """Every row file that the verdict rests on."""
+    found = {
+        spec.identity
+        for v in _variants(result)
+        for group in specs(result, v, budget, seed, device)
+        for spec, *_ in group
+    }
+    return sorted(found)
 
 
 def verdict_path(out: Path, key: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -58,12 +59,29 @@ def rewritten(text: str) -> str:
     return text
 
 
+def figure(out: Path) -> None:
+    """docs/rnd.png: the README's figure, drawn from a stored verdict as the report draws it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from nonvacuous.report.figures import draw_check
+
+    verdict = json.loads((out / "verdicts" / "iw.rnd_equals_ensemble.json").read_text(encoding="utf-8"))
+    (check,) = [check for check in verdict["checks"] if check["claim"] == "LimitWithRate"]
+    picture = Figure(figsize=(7, 3.6), layout="constrained")
+    FigureCanvasAgg(picture)
+    draw_check(check, picture.subplots())
+    README.parent.joinpath("docs").mkdir(exist_ok=True)
+    picture.savefig(README.parent / "docs" / "rnd.png", dpi=160)
+
+
 def main() -> None:
     text = README.read_text(encoding="utf-8")
     new = rewritten(text)
     if "--check" in sys.argv[1:]:
         raise SystemExit(0 if new == text else "README.md is out of date: run `make catalogue`")
     README.write_text(new, encoding="utf-8")
+    figure(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("nonvacuous-runs"))
 
 
 if __name__ == "__main__":

@@ -185,11 +185,12 @@ def run_verification(
             match event:
                 case Planned():
                     console.print(
-                        f"{event.results} results, budget {budget}, {device}, {jobs} job(s): {event.measure} row files to measure, "
-                        f"{event.reused} reused from {out}",
+                        f"budget {budget}, {device}, {jobs} job(s): {event.measure} row files to measure, {event.reused} reused from {out}; "
+                        f"{event.results} results to judge, {event.standing} verdicts stand",
                         highlight=False,
+                        soft_wrap=True,
                     )
-                    progress.update(task, total=event.measure + event.results, description="verifying")
+                    progress.update(task, total=event.measure + event.results + event.standing, description="verifying")
                 case Measured():
                     progress.update(task, advance=1, description=f"measured {event.key}")
                 case Judged():
@@ -198,13 +199,17 @@ def run_verification(
                     progress.update(task, advance=1, description=f"judged {event.key}")
                 case Failed():
                     codes.append(event.exit_code)
-                    console.print(f"error in {event.key}: {event.problem}", style="red", highlight=False)
+                    console.print(
+                        f"error in {event.key}: {event.problem}", style="red", highlight=False, soft_wrap=True
+                    )
                     if event.exit_code == 4:
-                        console.print(event.trace, highlight=False, markup=False)
+                        console.print(event.trace, highlight=False, soft_wrap=True, markup=False)
                 case Postponed():
                     codes.append(2)
                     console.print(
-                        f"not finished: {', '.join(event.keys)}. Run the same command again to go on.", highlight=False
+                        f"not finished: {', '.join(event.keys)}. Run the same command again to go on.",
+                        highlight=False,
+                        soft_wrap=True,
                     )
     return [found[result.key] for result in catalogue if result.key in found], exit_code(codes)
 

@@ -44,7 +44,6 @@ from .monte_carlo import draw_risks
 from .training import Epoch, TrainingConfig, train
 
 SCHEMA_VERSION = 1
-MAX_THREADS = 2
 PRIOR_TRAINING = TrainingConfig("risk", epochs=15, batch_size=64, learning_rate=1e-2, pmin=1e-4, train_scales=False)
 POSTERIOR_TRAINING = TrainingConfig("quad", epochs=60, batch_size=64, learning_rate=1e-2, pmin=0.05)
 
@@ -129,8 +128,8 @@ def certify_digits(
 ) -> DigitsReport:
     """Train, certify and test; write `certificate.json`, `digits.json` and both Gaussians into `out`.
 
-    A second call with the same settings returns the stored report; an interrupted one goes on from its last epoch. At most two
-    threads. Raises `InvalidInput` or `StorageError`.
+    A second call with the same settings returns the stored report; an interrupted one goes on from its last epoch. On one
+    thread. Raises `InvalidInput` or `StorageError`.
     """
     settings = config or DigitsConfig()
     prepare(out)
@@ -143,7 +142,7 @@ def certify_digits(
     stored = _stored(out, name)
     if stored is not None:
         return stored
-    with _few_threads():
+    with _one_thread():
         return _compute(out, settings, split, name, device, progress or (lambda stage: None))
 
 
@@ -286,9 +285,10 @@ def _stored(out: Path, name: str) -> DigitsReport | None:
 
 
 @contextmanager
-def _few_threads() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
+    # The matrices are small: a second thread costs more than it brings, and sums would depend on the number of cores.
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, MAX_THREADS))
+    torch.set_num_threads(1)
     try:
         yield
     finally:

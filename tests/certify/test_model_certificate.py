@@ -5,6 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom, norm
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
 from nonvacuous.bounds import certify_losses
 from nonvacuous.numerics.bounds import load as load_certificate
 from nonvacuous.numerics.certify import certify, from_module, kl_divergence
@@ -14,9 +18,6 @@ from nonvacuous.numerics.certify.monte_carlo import draw_losses
 from nonvacuous.numerics.intervals import ALPHA
 from nonvacuous.theory.errors import AssumptionViolated, InvalidInput
 from nonvacuous.theory.statement import Answer
-from scipy.stats import binom, norm
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 
 def problem(count=60):

@@ -8,15 +8,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
 from nonvacuous.numerics.certify.gaussian import from_module, sample
 from nonvacuous.numerics.certify.losses import Loss, bounded_cross_entropy, zero_one
 from nonvacuous.numerics.certify.monte_carlo import STREAM, DrawnRisks, draw_losses, draw_risks, labelled_data
 from nonvacuous.numerics.intervals import multiplier
 from nonvacuous.numerics.randomness import sub_seed
 from nonvacuous.theory.errors import AssumptionViolated, InvalidInput, NumericalFailure
-from scipy.stats import norm
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 LOSSES = [Loss("zero_one"), Loss("cross_entropy", 1e-3)]
 
