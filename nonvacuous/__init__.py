@@ -20,7 +20,7 @@ PUBLIC_NAMES = {
     "certify": ("nonvacuous.numerics.certify", "certify"),
     "posteriors": ("nonvacuous.posteriors", None),
     "verify": ("nonvacuous.api", "verify"),
-    "cite": ("nonvacuous.api", "cite"),
+    "cite": ("nonvacuous.citations", "cite"),
     "methods": ("nonvacuous.numerics.methods", None),
     "kernels": ("nonvacuous.numerics.kernels", None),
     "catalogue": ("nonvacuous.proofs.catalogue", "CATALOGUE"),

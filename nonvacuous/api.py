@@ -1,4 +1,4 @@
-"""`nv.verify` and `nv.cite`: the catalogue from Python."""
+"""`nv.verify`: the catalogue from Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from .proofs.result import Budget, Result
 from .proofs.verification import Failed, Judged, Postponed
 from .proofs.verification import verify as events
 from .shipped import DEFAULT_OUT
-from .theory.bibliography import find
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,3 @@ def verify(
             found[event.key] = dict(event.verdict)
         assert not isinstance(event, Postponed)
     return Verdict(tuple(found[result.key] for result in catalogue if result.key in found), Path(out))
-
-
-def cite(*keys: str) -> str:
-    """BibTeX of the references behind results (keys like "pb.kl") or of references themselves."""
-    from .shipped import entries
-
-    sources = {entry["key"]: [source["reference"] for source in entry["sources"]] for entry in entries()}
-    wanted: dict[str, None] = {}
-    for key in keys:
-        wanted |= dict.fromkeys(sources.get(key, [key]))
-    return "\n\n".join(find(key).bibtex() for key in wanted)

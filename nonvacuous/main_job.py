@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +17,6 @@ from .shipped import DEFAULT_OUT
 if TYPE_CHECKING:
     from .numerics.certify.digits import DigitsReport, Stage
 
-DIGITS = "digits"
-DESCRIPTION = (
-    "A network with one hidden layer and a Gaussian over its weights, trained on scikit-learn's handwritten digits through a PAC-Bayes "
-    "objective. Its prior was learned on a part of the images that the bound does not count."
-)
-
-
-def stored_certificate(out: Path) -> Mapping[str, Any] | None:
-    """What the main job certified in `out`, as plain data; None when it never finished there."""
-    try:
-        numbers = json.loads((out / DIGITS / "digits.json").read_text(encoding="utf-8"))
-        certificate = json.loads((out / DIGITS / "certificate.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return {
-        "title": "A certified classifier of handwritten digits",
-        "description": DESCRIPTION,
-        "certificate": certificate,
-        **numbers,
-    }
-
 
 def main(arguments: list[str]) -> int:
     """Run everything and return the exit code of the verification."""
@@ -47,6 +24,7 @@ def main(arguments: list[str]) -> int:
     from .numerics.certify.digits import certify_digits
     from .proofs.catalogue import CATALOGUE
     from .report import write_report
+    from .report.main_job import FOLDER, stored_certificate
 
     out = Path(arguments[0]) if arguments else DEFAULT_OUT
     start = time.monotonic()
@@ -55,7 +33,7 @@ def main(arguments: list[str]) -> int:
         CATALOGUE, (), budget="quick", device="cpu", jobs=os.cpu_count() or 1, time_limit=None, out=out, seed=0
     )
     print("[2/3] certify a network: an MLP with a Gaussian posterior on scikit-learn's digits", flush=True)
-    digits = _with_progress(lambda tell: certify_digits(out / DIGITS, progress=tell))
+    digits = _with_progress(lambda tell: certify_digits(out / FOLDER, progress=tell))
     print("[3/3] write the report", flush=True)
     path = write_report(out, CATALOGUE, stored_certificate(out))
     print_verdicts(verdicts)
@@ -67,7 +45,7 @@ def main(arguments: list[str]) -> int:
     print(f"report   {path}\nseconds  {time.monotonic() - start:.0f}\n\nTry next:")
     print(f"  {command} show pb.kl")
     print(f"  {command} bound pb.kl --risk 0.0155 --kl 73.2 --n 30000 --delta 0.025")
-    print(f"  {command} check {out / DIGITS / 'certificate.json'}")
+    print(f"  {command} check {out / FOLDER / 'certificate.json'}")
     return code
 
 

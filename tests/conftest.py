@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -65,12 +67,44 @@ def wheel_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-@pytest.fixture
-def nonvacuous(tmp_path: Path):
-    """Run the command line in a fresh folder; returns the completed process."""
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
 
-    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "nonvacuous.cli.main", *arguments]
-        return subprocess.run(command, **{"capture_output": True, "text": True, "cwd": tmp_path, **options})
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def nonvacuous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run the command line in a fresh folder, in this process (a process of its own would import everything again)."""
+    from nonvacuous.cli.main import run as command_line
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, input: str = "") -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = command_line(list(arguments))
+        return Done(code, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def without():
+    """Code to run first, after which the named packages cannot be imported."""
+
+    def block(*names: str) -> str:
+        return f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+    return block

@@ -83,28 +83,26 @@ def test_import_directions(wheel_tree, tmp_path):
     assert "nonvacuous.theory.statement -> nonvacuous.numerics.claims" in done.stdout
 
 
-def test_theory_needs_no_framework():
+def test_theory_needs_no_framework(without):
     code = """
-import sys
-for name in ("torch", "jax", "sklearn", "pandas", "pyarrow", "joblib", "matplotlib"):
-    sys.modules[name] = None
 import importlib, pkgutil, nonvacuous.theory as theory
 for module in pkgutil.walk_packages(theory.__path__, "nonvacuous.theory."):
     importlib.import_module(module.name)
 """
-    done = python(code, ROOT.parent)
+    frameworks = ("torch", "jax", "sklearn", "pandas", "pyarrow", "joblib", "matplotlib")
+    done = python(without(*frameworks) + code, ROOT.parent)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_catalogue_imports_without_torch():
-    code = "import sys; sys.modules['torch'] = None\nimport nonvacuous.proofs.catalogue as c; print(len(c.CATALOGUE))"
+def test_the_catalogue_imports_without_torch(without):
+    code = without("torch") + "import nonvacuous.proofs.catalogue as c; print(len(c.CATALOGUE))"
     done = python(code, ROOT.parent)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 16
 
 
-def test_missing_torch_is_said_clearly():
-    done = python("import sys; sys.modules['torch'] = None\nimport nonvacuous as nv; nv.certify", ROOT.parent)
+def test_missing_torch_is_said_clearly(without):
+    done = python(without("torch") + "import nonvacuous as nv; nv.certify", ROOT.parent)
     assert "MissingExtra" in done.stderr
     assert "nonvacuous[torch]" in done.stderr
 

@@ -79,7 +79,7 @@ def cite(
     keys: Annotated[list[str], typer.Argument(help="Results (pb.kl) or references (seeger2002).")], json: Json = False
 ) -> None:
     """BibTeX for results and references."""
-    from ..api import cite as bibtex
+    from ..citations import cite as bibtex
 
     text = bibtex(*keys)
     if json:

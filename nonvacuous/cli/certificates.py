@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json as json_module
 import sys
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -156,11 +158,13 @@ def _array(path: Path) -> np.ndarray:
     """An array from .npy, .npz or .csv. Nothing is unpickled."""
     try:
         if path.suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # an empty file is refused by its shape
+                return np.loadtxt(path, delimiter=",", ndmin=2, dtype=np.float64)
         loaded = np.load(path, allow_pickle=False)
     except OSError as error:
         raise StorageError(f"{path} could not be read ({error}).", "Name a .npy, .npz or .csv file.") from error
-    except ValueError as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidInput(
             f"{path} is not an array of numbers ({error}).", "Save it with numpy.save, numpy.savez or as CSV."
         ) from error
@@ -171,7 +175,7 @@ def _array(path: Path) -> np.ndarray:
             raise InvalidInput(f"{path} holds the arrays {loaded.files}.", "Save exactly one.")
         try:
             return np.asarray(loaded[loaded.files[0]])
-        except ValueError as error:
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"{path} does not hold numbers ({error}).", "Save a numeric array.") from error
 
 

@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0 supported, 1 refuted, 2 inconclusive, 3 usage or input, 4 internal, 130 interrupted."""
     try:
         result = app(arguments, standalone_mode=False, prog_name="nonvacuous")
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
     except NonvacuousError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -39,8 +39,7 @@ def run(arguments: list[str]) -> int:
         print(f"error: {format_message() if format_message else error} See 'nonvacuous --help'.", file=sys.stderr)
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted: what was measured is stored; the same command goes on from there", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # the reader of our output left (`nonvacuous list | head`): that is not our error
         sys.stderr.close()
@@ -49,6 +48,9 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         print("internal error: please report it with the lines above", file=sys.stderr)
         return EXIT_INTERNAL
+    if code == EXIT_INTERRUPTED:  # raised here, or caught and returned by typer
+        print("interrupted: what was measured is stored; the same command goes on from there", file=sys.stderr)
+    return code
 
 
 def main() -> None:

@@ -219,9 +219,9 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Write OUT/report/index.html from the stored verdicts: plain files that open from disk."""
-    from ..main_job import stored_certificate
     from ..proofs.catalogue import CATALOGUE
     from ..report import write_report
+    from ..report.main_job import stored_certificate
 
     if not (out / "verdicts").is_dir():
         raise InvalidInput(f"{out} holds no verdicts.", "Run 'nonvacuous verify' first, or name its folder with --out.")

@@ -181,6 +181,12 @@ def test_seeds_and_global_state():
     assert any(not torch.equal(one.means[name], other.means[name]) for name in one.means)
 
 
+def test_every_epoch_draws_afresh():
+    config = TrainingConfig("risk", 4, 20, 1e-30, optimizer="sgd")  # nothing moves: only the draws differ
+    events = list(training(from_module(network(), 0.1), points(20), config, seed=0))
+    assert len({event.risk for event in events[:-1]}) == 4
+
+
 def test_divergence_of_the_optimizer_is_an_error():
     prior, data = from_module(network(), 0.1), points(20)
     with pytest.raises(NumericalFailure, match="learning rate"):
