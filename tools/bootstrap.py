@@ -101,7 +101,7 @@ def announce_torch() -> None:
     if cuda and "+cpu" not in metadata["version"]:
         print(
             f"[setup] torch {metadata['version']}: the build WITH CUDA (several GB more). For the CPU build stop here (Ctrl-C), install it\n"
-            f"        into .venv as torch's install page says ({BIN.name}/pip of .venv), and run the same command again.",
+            f"        with .venv/{BIN.name}/pip as torch's install page says, and run the same command again.",
             flush=True,
         )
     else:

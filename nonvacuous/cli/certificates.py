@@ -71,7 +71,11 @@ def bound(
     _emit(function(**given), save, json)
 
 
-def predict(key: str, input: Annotated[str, typer.Option(help="JSON setting; '-' reads standard input.")]) -> None:
+def predict(
+    key: str,
+    input: Annotated[str, typer.Option(help="JSON setting; '-' reads standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="Accepted everywhere; here the output always is.")] = True,
+) -> None:
     """The raw closed form of a result: a JSON setting in, a JSON prediction out."""
     from ..proofs.catalogue import CATALOGUE
 

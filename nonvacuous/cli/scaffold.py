@@ -9,6 +9,7 @@ import typer
 
 from ..errors import InvalidInput, StorageError
 from ..theory.statement import AREAS
+from .output import print_json
 
 TEMPLATE = '''"""{key}: one sentence that says what is claimed."""
 
@@ -96,6 +97,7 @@ CATALOGUE = (RESULT,)
 def new(
     key: Annotated[str, typer.Argument(help="Key of the new result, for example pb.my_bound.")],
     folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Scaffold a result: a file that already verifies, to be replaced part by part."""
     prefix, _, name = key.partition(".")
@@ -113,6 +115,9 @@ def new(
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}).", "Choose another --folder."
         ) from error
+    if json:
+        print_json({"schema_version": 1, "key": key, "path": str(path)})
+        return
     print(f"{path} written. Next: cd {folder} && nonvacuous verify {name}:CATALOGUE")
 
 
