@@ -39,6 +39,7 @@ class Formula:
     width: Callable[[Any], Any]
     side: Literal["upper", "lower", "both"] = "both"
     count: int = 200
+    relative: float = 1e-3  # the widest width that still counts as an answer
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from ..theory.errors import DeltaOverspent, InvalidInput
 from ..theory.validation import log_inverse_delta
 
-# Shares of a declared delta are float64 quotients and differences: their sum may exceed it by rounding alone.
+# What is compared in logarithms carries the rounding of a logarithm and of a sum of exponentials.
 _ROUNDING = 2.0**-50
 
 
 @dataclass(frozen=True)
 class Spending:
-    """One event that can fail, and ln(1/delta) of the probability that was set aside for it."""
+    """One event that can fail: ln(1/delta) of the probability set aside for it, and that probability where it was stated."""
 
     event: str
     log_inv_delta: float
+    stated: float | None = None
 
     @property
     def delta(self) -> float:
-        """The probability itself; 0.0 where it underflows."""
-        return math.exp(-self.log_inv_delta)
+        """The probability itself, not rounded down; the smallest float where it underflows."""
+        if self.stated is not None:
+            return self.stated
+        return math.nextafter(math.exp(-self.log_inv_delta) * (1 + 2.0**-51), math.inf)
 
 
 @dataclass(frozen=True)
@@ -39,23 +43,27 @@ class DeltaLedger:
         return cls(log_inverse_delta(delta, log_inv_delta))
 
     @classmethod
-    def single(cls, event: str, log_inv_delta: float) -> DeltaLedger:
-        """A ledger whose whole delta goes to one event."""
-        return cls(log_inv_delta, (Spending(event, log_inv_delta),))
+    def single(cls, event: str, log_inv_delta: float, delta: float | None = None) -> DeltaLedger:
+        """A ledger whose whole delta goes to one event; `delta` is the probability as it was stated, if it was."""
+        return cls(log_inv_delta, (Spending(event, log_inv_delta, None if delta is None else float(delta)),))
 
     def spend(self, event: str, *, delta: Any = None, log_inv_delta: Any = None) -> DeltaLedger:
         """Set part of the total aside for `event`."""
-        amount = log_inverse_delta(delta, log_inv_delta)
-        if any(entry.event == event for entry in self.entries):
+        return self._add(
+            Spending(event, log_inverse_delta(delta, log_inv_delta), None if delta is None else float(delta))
+        )
+
+    def _add(self, entry: Spending) -> DeltaLedger:
+        if any(earlier.event == entry.event for earlier in self.entries):
             raise DeltaOverspent(
-                f"The event {event!r} was already paid for.",
+                f"The event {entry.event!r} was already paid for.",
                 "A second use of the same delta is a second event: give it a name and a share of its own.",
             )
-        spent = replace(self, entries=(*self.entries, Spending(event, amount)))
-        if spent.spent_log_inv_delta < self.log_inv_delta - _ROUNDING:
+        spent = replace(self, entries=(*self.entries, entry))
+        if spent.spent_log_inv_delta < self.log_inv_delta - _ROUNDING * max(1.0, self.log_inv_delta):
             raise DeltaOverspent(
-                f"Spending {math.exp(-amount):g} on {event!r} brings the total to {math.exp(-spent.spent_log_inv_delta):g}, more than the "
-                f"declared {math.exp(-self.log_inv_delta):g}.",
+                f"Spending {entry.delta:g} on {entry.event!r} brings the total to {math.exp(-spent.spent_log_inv_delta):g}, more "
+                f"than the declared {math.exp(-self.log_inv_delta):g}.",
                 "Lower the shares or declare a larger delta.",
             )
         return spent
@@ -64,7 +72,7 @@ class DeltaLedger:
         """The union of two ledgers; both events may fail, so the totals add. A shared event name is an error."""
         merged = DeltaLedger(-_log_add(-self.log_inv_delta, -other.log_inv_delta), self.entries)
         for entry in other.entries:
-            merged = merged.spend(entry.event, log_inv_delta=entry.log_inv_delta)
+            merged = merged._add(entry)
         return merged
 
     @property
@@ -77,14 +85,26 @@ class DeltaLedger:
 
     @property
     def delta(self) -> float:
-        """What was spent in all, as a probability rounded up (0.0 where it underflows)."""
-        exact = math.fsum(entry.delta for entry in self.entries)
-        return min(1.0, exact * (1 + _ROUNDING))
+        """What was spent in all, as a probability, rounded up."""
+        exact = sum((Fraction(entry.delta) for entry in self.entries), Fraction(0))
+        rounded = float(exact)
+        return min(1.0, rounded if Fraction(rounded) >= exact else math.nextafter(rounded, 1.0))
 
-    def require_spent(self) -> None:
-        """Refuse a ledger in which nothing was spent: a certificate without a failure event is a mistake."""
-        if not self.entries:
-            raise InvalidInput("No part of delta was spent.", "Every certificate names the events that can fail.")
+
+def split_delta(delta: float, share: Any) -> tuple[float, float]:
+    """`delta` in two floats, about share * delta and the rest, whose exact sum is not above it. Raises `InvalidInput`."""
+    log_inverse_delta(delta)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        raise InvalidInput(f"The share {share!r} of delta makes no sense.", "It must lie strictly between 0 and 1.")
+    first = float(delta) * share
+    second = float(delta) - first
+    while Fraction(first) + Fraction(second) > Fraction(float(delta)):
+        second = math.nextafter(second, 0.0)
+    if not (first > 0 and second > 0):
+        raise InvalidInput(
+            f"delta = {delta:g} is too small to be split.", "Work with log_inv_delta and one event at a time."
+        )
+    return first, second
 
 
 def _log_add(a: float, b: float) -> float:

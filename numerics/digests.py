@@ -1,4 +1,4 @@
-"""Identity by content: digests of settings, and of the source code that a measurement or a verdict rests on."""
+"""Identity by content: digests of settings and functions, and of the source code that a measurement or a verdict rests on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import functools
 import hashlib
 import importlib.util
 import json
+import secrets
+import sys
+import sysconfig
+import types
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -15,73 +19,157 @@ from typing import Any
 
 import numpy as np
 
+from ..theory.errors import InvalidInput
+
 PACKAGE = "nonvacuous"
+_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+# Functions without a source file (typed into a session) have no past: what they measured is used in this process only.
+_NO_SOURCE = f"no source file {secrets.token_hex(8)}"
 
 
 def content_digest(value: Any) -> str:
-    """Digest of a frozen dataclass, array, scalar, string, tuple or mapping. Arrays count dtype, shape and bytes."""
+    """Digest of data and functions. Arrays count dtype, shape and bytes; functions their name, code, defaults and closure.
+
+    Raises `InvalidInput` for an object whose content cannot be read.
+    """
     state = hashlib.sha256()
-    _feed(state, value)
+    _feed(state, value, ())
     return state.hexdigest()[:32]
 
 
-def _feed(state: Any, value: Any) -> None:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        state.update(f"<{type(value).__qualname__}".encode())
-        for entry in dataclasses.fields(value):
-            state.update(entry.name.encode())
-            _feed(state, getattr(value, entry.name))
-    elif isinstance(value, np.ndarray):
+def _feed(state: Any, value: Any, above: tuple[int, ...]) -> None:
+    if id(value) in above:  # a function that refers to itself
+        state.update(b"<above>")
+        return
+    inner = (*above, id(value))
+
+    def feed(*parts: Any) -> None:
+        for part in parts:
+            _feed(state, part, inner)
+
+    if value is None or value is ... or isinstance(value, bool | int | float | complex | str | bytes | slice | range):
+        state.update(f"<{type(value).__name__}:{value!r}>".encode())
+    elif isinstance(value, Enum):
+        feed(type(value).__qualname__, value.value)
+    elif isinstance(value, np.ndarray) and value.dtype != object:
         state.update(f"<{value.dtype.str}{value.shape}".encode())
         state.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, np.generic):
+        state.update(f"<{value.dtype.str}:{value!r}>".encode())
     elif isinstance(value, Mapping):
-        for key in sorted(value):
-            _feed(state, key)
-            _feed(state, value[key])
+        state.update(f"<mapping {len(value)}".encode())
+        for key in sorted(value, key=repr):
+            feed(key, value[key])
     elif isinstance(value, tuple | list):
         state.update(f"<{len(value)}".encode())
-        for item in value:
-            _feed(state, item)
-    elif isinstance(value, Enum):
-        _feed(state, value.value)
+        feed(*value)
+    elif isinstance(value, set | frozenset):
+        feed(sorted(map(content_digest, value)))
+    elif isinstance(value, type | types.ModuleType | types.BuiltinFunctionType | np.ufunc):
+        state.update(f"<{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value.__name__)}>".encode())
     elif isinstance(value, functools.partial):
-        _feed(state, (value.func, value.args, value.keywords))
-    elif callable(value):
-        state.update(f"<{value.__module__}.{value.__qualname__}>".encode())
+        feed("partial", value.func, value.args, value.keywords)
+    elif isinstance(value, types.MethodType):
+        feed("method", value.__func__, value.__self__)
+    elif isinstance(value, types.FunctionType):
+        feed(value.__module__, value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__)
+        feed(*(cell.cell_contents for cell in value.__closure__ or ()))
+        if _file(value.__module__) is None and not _is_installed(
+            value.__module__
+        ):  # no source file speaks for its globals
+            feed({name: value.__globals__[name] for name in value.__code__.co_names if name in value.__globals__})
+    elif isinstance(value, types.CodeType):
+        feed(value.co_code, value.co_names, value.co_varnames, value.co_consts)
+    elif dataclasses.is_dataclass(value):
+        state.update(f"<{type(value).__qualname__}".encode())
+        for entry in dataclasses.fields(value):
+            feed(entry.name, getattr(value, entry.name))
+    elif hasattr(value, "__wrapped__"):  # functools.cache and the like
+        feed("wrapped", value.__wrapped__)
+    elif hasattr(value, "__dict__"):
+        feed(type(value).__module__, type(value).__qualname__, vars(value))
     else:
-        state.update(f"<{type(value).__name__}:{value!r}>".encode())
+        raise InvalidInput(
+            f"A {type(value).__name__} cannot be identified by its content.",
+            "Use numbers, strings, arrays, tuples, frozen dataclasses and functions.",
+        )
+
+
+def label(function: Any) -> str:
+    """A readable name for a function, the same wherever and whenever it runs: what seeds are derived from."""
+    if isinstance(function, functools.partial):
+        return f"{label(function.func)}({content_digest((function.args, function.keywords))})"
+    return (
+        f"{function.__module__}.{function.__qualname__}"
+        if hasattr(function, "__qualname__")
+        else content_digest(function)
+    )
 
 
 def source_modules(functions: Iterable[Callable[..., Any]]) -> tuple[str, ...]:
-    """The modules of this package (or of a third party's catalogue) that the functions can reach by imports, sorted."""
+    """The modules whose source the functions can reach by imports, sorted: all but the standard library and installed packages."""
     found: set[str] = set()
-    stack = sorted({_module(function) for function in functions})
+    stack = sorted({module for function in functions for module in _modules(function)})
     while stack:
         name = stack.pop()
-        if name not in found and _file(name) is not None:
-            found.add(name)
-            stack.extend(_imports(name))
+        if name in found:
+            continue
+        if _file(name) is None:
+            if name in ("__main__", "") or name not in sys.modules or not getattr(sys.modules[name], "__file__", None):
+                found.add(name)  # typed into a session: `code_digest` never matches an earlier one
+            continue
+        found.add(name)
+        stack.extend(_imports(name))
     return tuple(sorted(found))
 
 
-def _module(function: Callable[..., Any]) -> str:
+def _modules(function: Any) -> set[str]:
+    """Where a function and those inside it (partial arguments, closures, bound objects) were defined."""
     if isinstance(function, functools.partial):
-        return _module(function.func)
-    return getattr(function, "__module__", None) or type(function).__module__
+        inside = [function.func, *function.args, *function.keywords.values()]
+    elif isinstance(function, types.MethodType):
+        inside = [function.__func__, type(function.__self__)]
+    else:
+        inside = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+        inside += [function.__wrapped__] if hasattr(function, "__wrapped__") else []
+    own = (
+        set()
+        if isinstance(function, functools.partial)
+        else {getattr(function, "__module__", None) or type(function).__module__}
+    )
+    own = {name for name in own if name != "builtins" and not _is_installed(name)}
+    return own.union(*(_modules(part) for part in inside if callable(part)))
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module belongs to the standard library or to an installed distribution other than this package."""
+    if name.partition(".")[0] == PACKAGE:
+        return False
+    return (name.partition(".")[0] in sys.stdlib_module_names and name != "__main__") or (
+        (path := _located(name)) is not None and any(path.is_relative_to(folder) for folder in _INSTALLED)
+    )
+
+
+@functools.cache
+def _located(name: str) -> Path | None:
+    module = sys.modules.get(name)
+    origin = getattr(module, "__file__", None)
+    if module is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return None
+        origin = spec.origin if spec is not None else None
+    return Path(origin).resolve() if origin and origin.endswith((".py", ".so", ".pyd")) else None
 
 
 @functools.cache
 def _file(name: str) -> Path | None:
-    """Source file of a module. Modules of this package are found without importing their parents, which may need torch."""
+    """Source file of a module that counts. Modules of this package are found without importing parents that may need torch."""
     if name.partition(".")[0] == PACKAGE:
         return _own_file(name)
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+    path = _located(name)
+    return None if path is None or path.suffix != ".py" or _is_installed(name) else path
 
 
 def _own_file(name: str) -> Path | None:
@@ -97,30 +185,48 @@ def _own_file(name: str) -> Path | None:
 
 
 @functools.cache
+def _whole_package() -> tuple[str, ...]:
+    """What `import nonvacuous` may lead to: names of it are resolved on use, so that any of its numerics may be meant."""
+    import nonvacuous
+
+    found = []
+    for folder in nonvacuous.__path__:
+        for layer in ("theory", "numerics"):
+            for path in sorted(Path(folder, layer).rglob("*.py")):
+                parts = path.relative_to(folder).with_suffix("").parts
+                found.append(".".join([PACKAGE, *(parts[:-1] if parts[-1] == "__init__" else parts)]))
+    return tuple(found)
+
+
+@functools.cache
 def _imports(name: str) -> tuple[str, ...]:
-    """Modules that the source of `name` imports anywhere, in this package or in the top-level package of `name`."""
+    """Modules that the source of `name` imports anywhere and that count."""
     path = _file(name)
     assert path is not None
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    roots = {PACKAGE, name.partition(".")[0]}
     found: set[str] = set()
+    whole = False
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names = {alias.name for alias in node.names}
+            whole |= PACKAGE in names
+            found |= names
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parent = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parent, *([node.module] if node.module else [])])
-            found.add(base)
-            found.update(f"{base}.{alias.name}" for alias in node.names)
-    return tuple(sorted(m for m in found if m.partition(".")[0] in roots and m != PACKAGE and _file(m) is not None))
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            whole |= base == PACKAGE and not name.startswith(f"{PACKAGE}.")
+            found |= {base} | names
+    own = {m for m in found if m != PACKAGE and _file(m) is not None}
+    return tuple(sorted(own.union(_whole_package() if whole else ())))
 
 
 @functools.cache
 def _module_digest(name: str) -> str:
     path = _file(name)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else "missing"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else _NO_SOURCE
 
 
 def code_digest(modules: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -92,23 +93,31 @@ def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], prove
     if len(lengths) != 1:
         raise ValueError(f"{spec.key}, {spec.check}: the columns have lengths {sorted(lengths)}; they must be equal")
     table = pa.table({name: pa.array(value.tolist() if value.ndim > 1 else value) for name, value in columns.items()})
-    table = table.replace_schema_metadata({b"nonvacuous": json.dumps(provenance).encode()})
+    metadata = {b"nonvacuous": json.dumps(provenance).encode(), b"content": _content(table)}
+    table = table.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     write_atomically(spec.path(folder), sink.getvalue().to_pybytes())
 
 
+def _content(table: pa.Table) -> bytes:
+    """Digest of the values of a table, whatever its layout on disk."""
+    return hashlib.sha256(repr(table.to_pydict()).encode()).hexdigest().encode()
+
+
 def read_rows(folder: Path, spec: Spec) -> Rows | None:
-    """The stored columns, or None when they are absent or unreadable (then they are measured again)."""
+    """The stored columns, or None when they are absent or damaged (then they are measured again)."""
     path = spec.path(folder)
     try:
         table = pq.read_table(path)
-    except (FileNotFoundError, pa.ArrowInvalid):
-        return None
-    except OSError as error:
+        if table.schema.metadata[b"content"] != _content(table):
+            return None
+    except PermissionError as error:
         raise StorageError(
-            f"{path} could not be read ({error.strerror or error}).", "Check the folder's permissions."
+            f"{path} could not be read ({error.strerror}).", "Check the folder's permissions."
         ) from error
+    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError):
+        return None
     return {
         name: np.asarray(column.to_pylist()) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
         for name, column in ((name, table[name].combine_chunks()) for name in table.column_names)
@@ -121,11 +130,5 @@ def read_provenance(folder: Path, spec: Spec) -> dict[str, Any]:
 
 
 def has_rows(folder: Path, spec: Spec) -> bool:
-    """Whether readable rows are stored: a truncated file does not count."""
-    try:
-        pq.read_metadata(spec.path(folder))
-    except (FileNotFoundError, pa.ArrowInvalid):
-        return False
-    except OSError:
-        return False
-    return True
+    """Whether undamaged rows are stored."""
+    return read_rows(folder, spec) is not None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from flint import arb, ctx
-from scipy.stats import binom
+from scipy.stats import binom, chi2
 
 from .claims import (
     Agreement,
@@ -75,7 +75,7 @@ def judge_formula(
     """
     known = {} if known is None else known
     exact_values = known.setdefault((claim.expression, claim.sample, claim.count), [])
-    statistic, widest, sign_errors, values = 0.0, 0.0, 0, 0
+    statistic, widest, sign_errors, values, vague = 0.0, 0.0, 0, 0, False
     worst_setting: Any = None
     errors: list[float] = []
     widths: list[float] = []
@@ -85,6 +85,8 @@ def judge_formula(
         if not shipped_only:
             candidates.append(np.atleast_1d(np.asarray(claim.read(predict(setting)), dtype=np.float64)).ravel())
         width = np.atleast_1d(np.asarray(claim.width(setting), dtype=np.float64)).ravel()
+        if not (np.isfinite(width).all() and (width >= 0).all()):
+            raise ValueError(f"the width of a formula must be finite and not negative, not {width.tolist()}")
         with ctx.workdps(DIGITS):
             if index == len(exact_values):
                 found = claim.expression(setting)
@@ -95,7 +97,8 @@ def judge_formula(
                 if candidate.shape != (len(exact),):
                     raise ValueError(f"the formula has {len(exact)} values and the function returned {candidate.shape}")
                 for value, ball, allowed in zip(candidate, exact, width, strict=True):
-                    error, wrong_side = _signed_error(float(value), ball, claim.side)
+                    error, radius, wrong_side = _signed_error(float(value), ball, claim.side)
+                    vague |= radius > float(allowed) / SEPARATION and not wrong_side
                     if wrong_side or math.isnan(error) or (error and not allowed):
                         ratio = math.inf
                     else:
@@ -107,7 +110,9 @@ def judge_formula(
                     widest = max(widest, float(allowed))
                     if ratio > statistic:
                         statistic, worst_setting = ratio, setting
-    ruling: Ruling = "refuted" if statistic > 1 else "supported"
+    # an exact value that is no sharper than what it is to judge, or a width that tells little, answers nothing
+    open_question = vague or widest > claim.relative
+    ruling: Ruling = "refuted" if statistic > 1 else "inconclusive" if open_question else "supported"
     detail = (
         f"{values} values, largest error {max(map(abs, errors)):.2e} relative, {statistic:.2g} of the derived width"
     )
@@ -118,24 +123,24 @@ def judge_formula(
     return Outcome(ruling, statistic, f"resolves {widest:.1e} relative", detail, {"error": errors, "allowed": widths})
 
 
-def _signed_error(value: float, ball: Any, side: str) -> tuple[float, bool]:
-    """(value - exact) / |exact| and whether the value lies on the unsafe side (rigorously: by the ball's sign)."""
+def _signed_error(value: float, ball: Any, side: str) -> tuple[float, float, bool]:
+    """(value - exact)/|exact|, its radius, and whether the value lies on the unsafe side (rigorously: by the ball's sign)."""
 
     if math.isinf(value) or math.isnan(value):
         same = math.isinf(value) and not ball.is_finite() and (ball > 0) == (value > 0)
-        return (0.0, False) if same else (math.nan, True)
+        return (0.0, 0.0, False) if same else (math.nan, 0.0, True)
     difference = arb(value) - ball
     scale = abs(ball)
     relative = difference / scale if scale > 0 else difference
     error = float(relative.mid())
     unsafe = (side == "upper" and bool(difference < 0)) or (side == "lower" and bool(difference > 0))
-    return error, unsafe
+    return error, float(relative.rad()), unsafe
 
 
 def _enclosures(evidence: Evidence) -> Enclosures:
     assert isinstance(evidence, Enclosures)
-    if evidence.low.size == 0:
-        raise ValueError("no point was evaluated")
+    if evidence.low.size == 0 or not (evidence.low <= evidence.high).all():  # NaN fails the comparison
+        raise ValueError("enclosures need at least one point, and numbers with low <= high")
     return evidence
 
 
@@ -207,6 +212,9 @@ def coverage_power(trials: int, delta: float) -> float:
 
 def _high_probability(claim: HighProbabilityBound, evidence: Evidence) -> Outcome:
     assert isinstance(evidence, Coverage)
+    numbers = (evidence.delta, evidence.moment, evidence.constant, evidence.failure)
+    if not all(x is None or x >= 0 for x in numbers) or not 0 < evidence.delta < 1:  # NaN fails the comparison
+        raise ValueError(f"a coverage needs a delta in (0, 1) and numbers that are not negative, not {numbers}")
     parts: list[str] = []
     rulings: list[Ruling] = []
     statistic = 0.0
@@ -249,11 +257,17 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
     z = multiplier(2 if claim.rate else 1)
     end, end_error = _weighted_constant(design, bias, error)
     half = z * end_error
+    misfit = _misfit(design, bias, error)
     rulings: list[Ruling] = [
         "refuted" if abs(end) > half else "inconclusive" if half > claim.resolution else "supported"
     ]
     statistic = abs(end) / half
     detail = f"end point {end:+.4f} +- {half:.4f}"
+    if misfit < ALPHA:
+        rulings.append("inconclusive")
+        detail += (
+            f" (the powers {', '.join(f'n^-{claim.order * k:g}' for k in range(terms))} do not fit: p = {misfit:.1e})"
+        )
     power = f"resolves an end point of {half:.2g}"
     series: dict[str, Any] = {
         "size": size.tolist(),
@@ -299,6 +313,16 @@ def _weighted_constant(design: FloatArray, value: FloatArray, error: FloatArray)
     scaled = design / error[:, None]
     inverse = np.linalg.pinv(scaled)
     return float((inverse @ (value / error))[0]), float(np.sqrt((inverse**2).sum(axis=1))[0])
+
+
+def _misfit(design: FloatArray, value: FloatArray, error: FloatArray) -> float:
+    """p-value of the fit: chi-square of its residuals on the sizes left over; 1 when none are."""
+    freedom = len(value) - design.shape[1]
+    if freedom <= 0:
+        return 1.0
+    scaled, target = design / error[:, None], value / error
+    residual = target - scaled @ (np.linalg.pinv(scaled) @ target)
+    return float(chi2.sf(residual @ residual, freedom))
 
 
 def _slope(size: FloatArray, value: FloatArray, error: FloatArray, top: int, z: float) -> tuple[float, float, int]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..theory.axioms import AXIOMS
 from ..theory.derivation import Axiom, Cited, StepReplay, Uses, replay
 from .result import Result
 
 
 @dataclass(frozen=True)
 class DerivationStatus:
-    """`replayed` when every machine step was discharged and none is cited, here and in every used result."""
+    """`replayed` when every machine step was discharged and none is cited, here and in every used result.
+
+    `failed` counts steps that were not discharged, steps that rest on something outside the closed list of axioms or on a
+    result that is not among `uses`, and those of the results used.
+    """
 
     steps: tuple[StepReplay, ...]
     axioms: tuple[str, ...]
@@ -38,32 +44,40 @@ class DerivationStatus:
 
 def used_results(result: Result) -> tuple[Result, ...]:
     """The result and everything it rests on, each once, foundations first."""
-    found: dict[str, Result] = {}
+    found: dict[int, Result] = {}
 
     def visit(node: Result) -> None:
         for used in node.uses:
             visit(used)
-        found.setdefault(node.key, node)
+        found.setdefault(id(node), node)
 
     visit(result)
     return tuple(found.values())
 
 
-def derive(result: Result) -> DerivationStatus:
-    """Replay the derivation of `result`; axioms and cited steps of the results it uses count too."""
-    own = tuple(replay(step) for step in result.derivation)
+def replay_all(result: Result) -> list[StepReplay]:
+    """Replay a result's own steps."""
+    return [replay(step) for step in result.derivation]
+
+
+def derive(result: Result, replayed: Callable[[Result], Sequence[StepReplay]] = replay_all) -> DerivationStatus:
+    """The status of `result`. `replayed` supplies the replays of one result's own steps (from a cache, for example)."""
     axioms: dict[str, None] = {}
-    cited = 0
-    failed = sum(step.ok is False for step in own)
+    cited = failed = 0
+    own: Sequence[StepReplay] = ()
     for node in used_results(result):
+        own = replayed(node)  # the result itself comes last
+        failed += sum(step.ok is False for step in own)
         for step in node.derivation:
-            if isinstance(step, Axiom):
-                axioms[step.axiom.name] = None
-            cited += isinstance(step, Cited)
+            match step:
+                case Axiom():
+                    axioms[step.axiom.name] = None
+                    failed += step.axiom not in AXIOMS
+                case Uses():
+                    failed += not any(step.result is used for used in node.uses)
+                case Cited():
+                    cited += 1
         if node is not result:
             # an empty derivation proves nothing: what is built on it is not replayed either
             cited += not node.derivation
-    mentioned = {step.result.key for step in result.derivation if isinstance(step, Uses)}
-    if mentioned - {used.key for used in result.uses}:
-        failed += 1
-    return DerivationStatus(own, tuple(axioms), cited, failed)
+    return DerivationStatus(tuple(own), tuple(axioms), cited, failed)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..numerics.claims import Claim, Evidence, Formula
 from ..numerics.store import Rows
-from ..theory.derivation import Step
+from ..theory.derivation import STEP_FUNCTIONS, Step
 from ..theory.errors import InvalidInput
 from ..theory.statement import Kind, Statement
 
@@ -77,11 +77,6 @@ class Check:
             raise InvalidInput(
                 f"The check {self.name!r} has no settings or no `compare`.", "Only a Formula can do without."
             )
-        if "<" in getattr(self.experiment, "__qualname__", ""):
-            # rows are identified by the experiment's name: two lambdas would share theirs
-            raise InvalidInput(
-                f"The experiment of {self.name!r} is not a module-level function.", "Give it a name at module level."
-            )
 
 
 @dataclass(frozen=True)
@@ -123,5 +118,9 @@ def functions_of(result: Result) -> tuple[Callable[..., Any], ...]:
         for variant in (check, *(control.apply(check) for control in check.controls)):
             found += [f for f in (variant.compare, variant.experiment, variant.predict) if f is not None]
             if isinstance(variant.claim, Formula):
-                found += [variant.claim.expression, variant.claim.shipped, variant.claim.sample]
+                claim = variant.claim
+                found += [claim.expression, claim.shipped, claim.sample, claim.read, claim.width]
+    found += [f for step in result.derivation for name in STEP_FUNCTIONS if callable(f := getattr(step, name, None))]
+    for used in result.uses:
+        found += functions_of(used)
     return tuple(found)

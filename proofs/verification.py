@@ -7,19 +7,20 @@ import json
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..numerics.claims import Formula
-from ..numerics.digests import code_digest, content_digest, source_modules
+from ..numerics.digests import code_digest, content_digest, label, source_modules
 from ..numerics.executors import execute
 from ..numerics.provenance import environment, peak_memory_mb
 from ..numerics.randomness import generator, sub_seed
 from ..numerics.store import Rows, Spec, has_rows, prepare, read_provenance, read_rows, write_atomically, write_rows
 from ..numerics.verdict import SEPARATION, Outcome, judge, judge_formula, worst
+from ..theory.derivation import STEP_FUNCTIONS, StepReplay, Uses, replay, step_kind
 from ..theory.errors import InvalidInput, NonvacuousError, StorageError
 from .derivations import derive
 from .result import BUDGETS, Budget, Check, Result, Run, functions_of
@@ -99,7 +100,7 @@ def specs(result: Result, check: Check, budget: Budget, seed: int, device: str) 
         tasks: list[Task] = []
         for block in check.plan.of(budget):
             identity = content_digest(setting), content_digest(dict(block))
-            run = Run(block, sub_seed(seed, result.key, name, *identity), device)
+            run = Run(block, sub_seed(seed, result.key, label(check.experiment), *identity), device)
             tasks.append(
                 (Spec(result.key, name, *identity, seed, run.dtype, device, code), check.experiment, setting, run)
             )
@@ -214,7 +215,7 @@ def measure(out: Path, spec: Spec, experiment: Any, setting: Any, run: Run) -> M
 def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: str) -> dict[str, Any]:
     """Judge every check and control of a result from stored rows, replay its derivation, and write the verdict."""
     start = time.perf_counter()
-    modules = source_modules(functions_of(result))
+    modules = resting_modules(result)
     checks = [_judge_check(out, result, check, budget, seed, device) for check in result.checks]
     rows = [spec for v in _variants(result) for group in specs(result, v, budget, seed, device) for spec, *_ in group]
     measured = [read_provenance(out, spec) for spec in {spec.identity: spec for spec in rows}.values()]
@@ -236,6 +237,7 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
         "peak_memory_mb": round(max([peak_memory_mb(), *(m["peak_memory_mb"] for m in measured)])),
         "provenance": environment(),
         "rows": row_identities(result, budget, seed, device),
+        "content": content_digest(result),
         "code": {"modules": list(modules), "digest": code_digest(modules)},
     }
     write_atomically(verdict_path(out, result.key), (json.dumps(finite(verdict), allow_nan=False) + "\n").encode())
@@ -246,16 +248,18 @@ def standing_verdict(out: Path, result: Result, budget: Budget, seed: int, devic
     """The stored verdict, if the same code, libraries, rows and run would only reach it again."""
     try:
         found = dict(json.loads(verdict_path(out, result.key).read_text(encoding="utf-8")))
-        same = (found["budget"], found["seed"], found["device"], found["code"]["digest"], found["rows"]) == (
-            budget,
-            seed,
-            device,
-            code_digest(source_modules(functions_of(result))),
-            row_identities(result, budget, seed, device),
-        )
+        stored = [found[name] for name in ("budget", "seed", "device", "content", "rows")]
+        wanted = [budget, seed, device, content_digest(result), row_identities(result, budget, seed, device)]
+        same = stored == wanted and found["code"]["digest"] == code_digest(resting_modules(result))
         return found if same and _machine(found["provenance"]) == _machine(environment()) else None
-    except (OSError, json.JSONDecodeError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # absent, damaged or of another version: judged again
         return None
+
+
+def resting_modules(result: Result) -> tuple[str, ...]:
+    """The source that a verdict rests on: what the result's functions reach, and the code that judges."""
+    judges = source_modules((judge, judge_formula, derive, replay))
+    return tuple(sorted({*source_modules(functions_of(result)), *judges, __name__}))
 
 
 def _machine(provenance: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -357,20 +361,27 @@ def _collect(out: Path, tasks: Sequence[Task]) -> Rows:
 
 
 def _derivation(out: Path, result: Result) -> dict[str, Any]:
-    """The replayed derivation, cached by a digest of the code that defines its steps."""
-    modules = source_modules([result.predict, *_step_functions(result)])
-    path = out / "replays" / f"{result.key}-{code_digest(modules)}.json"
+    """The status of a derivation from the replays of its own steps and of every result it uses."""
+    return derive(result, lambda node: _replayed(out, node)).as_json()
+
+
+def _replayed(out: Path, result: Result) -> list[StepReplay]:
+    """A result's own steps, replayed, or as an earlier replay of the same steps by the same code left them."""
+    functions = [
+        f for step in result.derivation for f in (getattr(step, n, None) for n in STEP_FUNCTIONS) if callable(f)
+    ]
+    code = code_digest(source_modules([replay, *functions]))
+    identity = content_digest([step for step in result.derivation if not isinstance(step, Uses)])
+    path = out / "replays" / f"{result.key}-{code[:16]}-{identity[:16]}.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError):
-        status = derive(result).as_json()
-        write_atomically(path, json.dumps(status).encode())
-        return status
-
-
-def _step_functions(result: Result) -> list[Any]:
-    names = ("equations", "function", "cases")
-    return [f for step in result.derivation for name in names if callable(f := getattr(step, name, None))]
+        found = [StepReplay(**step) for step in json.loads(path.read_text(encoding="utf-8"))]
+        if [step.kind for step in found] == [step_kind(step) for step in result.derivation]:
+            return found
+    except (OSError, ValueError, TypeError):
+        pass
+    steps = [replay(step) for step in result.derivation]
+    write_atomically(path, json.dumps([asdict(step) for step in steps]).encode())
+    return steps
 
 
 def _thin(value: Any) -> Any:

@@ -73,6 +73,7 @@ class Cited:
 
 
 Step = Algebra | Enclosure | Enumeration | Uses | Axiom | Cited
+STEP_FUNCTIONS = ("equations", "function", "cases")  # fields of steps that hold code
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ def replay(step: Step) -> StepReplay:
             return StepReplay(kind, step.text, ok, detail, time.perf_counter() - start)
 
 
+def step_kind(step: Step) -> str:
+    """The kind that a replay of this step reports."""
+    names = {Uses: "uses", Axiom: "axiom", Cited: "cited"}
+    return names.get(type(step)) or _DISCHARGE[type(step)][0]
+
+
 def _algebra(step: Algebra) -> tuple[bool, str]:
     import mpmath
     import sympy
@@ -124,6 +131,8 @@ def _algebra(step: Algebra) -> tuple[bool, str]:
             point = {}
             for symbol in symbols:
                 low, high = ranges.get(str(symbol), (0, 2) if symbol.is_positive else (-2, 2))
+                if symbol.is_positive and low < 0:
+                    return False, f"{symbol} is declared positive but drawn from ({low}, {high})"
                 point[symbol] = sympy.Rational(generator.randrange(1, 10**6), 10**6) * sympy.Rational(
                     str(high - low)
                 ) + sympy.Rational(str(low))
@@ -137,6 +146,8 @@ def _algebra(step: Algebra) -> tuple[bool, str]:
 def _enclosure(step: Enclosure) -> tuple[bool, str]:
     from flint import arb
 
+    if not step.box or not all(low <= high for low, high in step.box):
+        return False, "the box is empty"
     with ctx.workdps(30):
         stack = [tuple((arb(low), arb(high)) for low, high in step.box)]
         seen = 0
@@ -147,6 +158,8 @@ def _enclosure(step: Enclosure) -> tuple[bool, str]:
                 return False, f"undecided after {MAX_BOXES} boxes"
             balls = [low.union(high) for low, high in box]
             value = step.function(*balls)
+            if not isinstance(value, arb):
+                return False, f"the function returned a {type(value).__name__}, which encloses nothing"
             if value >= 0:
                 continue
             if value < 0:

@@ -62,13 +62,14 @@ class Source:
     """Where a statement comes from.
 
     `reference` is a key of the bibliography; `locator` a theorem or equation number ("" when unconfirmed); `deviation`
-    says how ours differs; `provenance` is one of "read", "derived", "standard", "secondary": how we know the statement.
+    says how ours differs; `provenance` (always given) is how we know the statement: "read" in the source, "derived" here,
+    "standard" textbook knowledge, or "secondary": from code, abstracts or write-ups of others.
     """
 
     reference: str
     locator: str = ""
     deviation: str = ""
-    provenance: str = "read"
+    provenance: str = ""
 
     PROVENANCES = ("read", "derived", "standard", "secondary")
 

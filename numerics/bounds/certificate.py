@@ -149,15 +149,20 @@ def from_json(data: Any) -> Certificate:
         statements = {statement.key: statement for statement in STATEMENTS}
         if data["key"] not in statements:
             raise InvalidInput(f"The certificate names the unknown theorem {data['key']!r}.")
-        ledger = DeltaLedger(float(data["ledger"]["log_inv_delta"]))
-        for entry in data["ledger"]["entries"]:
-            ledger = ledger.spend(entry["event"], log_inv_delta=float(entry["log_inv_delta"]))
+        entries = tuple(_spending(entry) for entry in data["ledger"]["entries"])
+        ledger = DeltaLedger(float(data["ledger"]["log_inv_delta"]), entries)
+        statement = statements[data["key"]]
+        citations = [source.reference for source in statement.source]
+        if (data["delta"], data["kind"], data["citations"]) != (ledger.delta, str(statement.kind), citations):
+            raise InvalidInput(
+                "The certificate's delta, kind or citations are not those of its ledger and its theorem."
+            )
         return Certificate(
             value=_in(data["value"]),
             raw=_in(data["raw"]),
             lower=None if data["lower"] is None else _in(data["lower"]),
             quantity=str(data["quantity"]),
-            statement=statements[data["key"]],
+            statement=statement,
             ledger=ledger,
             answers={entry["name"]: Answer(entry["answer"]) for entry in data["assumptions"]},
             inputs={name: _in(value) if value in ("inf", "-inf") else value for name, value in data["inputs"].items()},
@@ -169,6 +174,17 @@ def from_json(data: Any) -> Certificate:
         raise InvalidInput(
             f"This is not a certificate: {type(error).__name__} {error}.", "Name a file saved with Certificate.save."
         ) from error
+
+
+def _spending(entry: Any) -> Spending:
+    found = Spending(str(entry["event"]), float(entry["log_inv_delta"]), float(entry["delta"]))
+    wanted = Spending(found.event, found.log_inv_delta).delta
+    # within the rounding of the exponential and of the logarithm it came from
+    if not abs(found.delta - wanted) <= 1e-12 * (1 + found.log_inv_delta) * wanted:
+        raise InvalidInput(
+            f"The ledger states delta {found.delta!r} and ln(1/delta) {found.log_inv_delta!r}.", "They disagree."
+        )
+    return found
 
 
 def _out(value: Any) -> Any:

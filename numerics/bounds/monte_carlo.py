@@ -38,7 +38,7 @@ def gibbs_monte_carlo(
         lower=None,
         quantity="empirical Gibbs risk",
         statement=GIBBS_MC,
-        ledger=DeltaLedger.single(event, level),
+        ledger=DeltaLedger.single(event, level, delta),
         answers={a.name: Answer.CANNOT_BE_CHECKED for a in GIBBS_MC.assumptions},
         inputs={"risk": q, "draws": count, "log_inv_delta": level},
     )

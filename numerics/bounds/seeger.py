@@ -10,7 +10,7 @@ import numpy as np
 from ...theory.errors import InvalidInput
 from ...theory.statement import Answer, Statement
 from ...theory.statements.pac_bayes import DATA_PRIOR, SEEGER_KL
-from ...theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
+from ...theory.validation import finite, log_inverse_delta, non_negative, sample_size, unit_interval
 from ..certified import kl_lower, kl_upper, log_maurer_xi_upper
 from ..confidence import DeltaLedger
 from .certificate import Certificate
@@ -73,8 +73,8 @@ def seeger_kl_split(
     `risk` is the empirical Gibbs risk on those n - n_prior examples; the posterior may have used all n. Other parameters, result and
     errors are those of `seeger_kl`; `n_prior` must leave at least one example.
     """
-    total, used = sample_size("n", n), int(non_negative("n_prior", n_prior))
-    if used != float(n_prior) or used >= total:
+    total, used = sample_size("n", n), sample_size("n_prior + 1", finite("n_prior", n_prior, ndim=0) + 1) - 1
+    if used >= total:
         raise InvalidInput(f"n_prior is {n_prior} of n = {total}.", "Leave at least one example for the bound.")
     return _certify(
         DATA_PRIOR, risk, kl, total - used, delta, log_inv_delta, constant, {"n_total": total, "n_prior": used}
@@ -96,7 +96,7 @@ def _certify(
     divergence = float(non_negative("kl", _scalar("kl", kl)))
     size = sample_size("n", n)
     level = log_inverse_delta(delta, log_inv_delta)
-    ledger = DeltaLedger.single(EVENT, level)
+    ledger = DeltaLedger.single(EVENT, level, delta)
     if part is not None:
         ledger = part.ledger.merge(ledger)
     c = complexity(divergence, size, level, constant)

@@ -10,6 +10,7 @@ omitted term of theta (7e-4/n^5, under u of xi at n = 201), conversion of n beyo
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,9 @@ from .arithmetic import ULP
 XI_ULPS = 4.0
 LOG_XI_ULPS = 3.0
 _EXACT_UP_TO = 200
+# theta(n) = sum_k THETA_k n^-k, and ln(n! e^n / (n^n sqrt(2 pi n))) = sum_k STIRLING_k n^-(2k+1)
+THETA = (Fraction(1, 3), Fraction(4, 135), Fraction(-8, 2835), Fraction(-16, 8505), Fraction(8992, 12629925))
+STIRLING = (Fraction(1, 12), Fraction(-1, 360), Fraction(1, 1260))
 
 
 def maurer_xi(n: ArrayLike) -> NDArray[np.float64]:
@@ -67,6 +71,12 @@ def _exact(n: int) -> float:
 
 def _series(n: NDArray[np.float64]) -> NDArray[np.float64]:
     z = 1.0 / n
-    stirling = np.exp(z * (1 / 12 - z * z * (1 / 360 - z * z / 1260)))
-    theta = 1 / 3 + z * (4 / 135 - z * (8 / 2835 + z * (16 / 8505 - z * (8992 / 12629925))))
-    return np.sqrt(np.pi / 2 * n) * stirling + (1.0 - theta)
+    stirling = np.exp(z * _horner(STIRLING, z * z))
+    return np.sqrt(np.pi / 2 * n) * stirling + (1.0 - _horner(THETA, z))
+
+
+def _horner(coefficients: tuple[Fraction, ...], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = np.zeros_like(z)
+    for coefficient in reversed(coefficients):
+        total = float(coefficient) + z * total
+    return total

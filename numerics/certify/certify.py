@@ -15,6 +15,7 @@ from ...theory.statements.pac_bayes import BOUNDED_LOSS
 from ...theory.validation import finite, log_inverse_delta, sample_size
 from ..bounds import Certificate, gibbs_monte_carlo, seeger_kl, seeger_kl_split
 from ..bounds.from_losses import MONTE_CARLO_SHARE
+from ..confidence import split_delta
 from ..methods.data import generator
 from ..methods.network import FrozenNetwork
 from .gaussian import MeanFieldGaussian, constants, kl_divergence
@@ -75,7 +76,7 @@ def certify(
     risks = draw_risks(
         placed, x, y, measured, draws=count, seed=seed, memory_mb=memory_mb, vectorize=vectorize, progress=progress
     )
-    shares = delta * monte_carlo_share, delta * (1 - monte_carlo_share)
+    shares = split_delta(delta, monte_carlo_share)
     estimate = gibbs_monte_carlo(risk=risks.mean_upward, draws=count, delta=shares[0]).confirm(BOUNDED_LOSS.name)
     if learned:
         total = len(x) + int(learned)

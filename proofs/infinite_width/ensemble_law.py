@@ -269,7 +269,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "trained finite networks",
+        "trained finite networks: mean and variances",
         LimitWithRate(rate=(-1.2, -0.6)),
         settings=ByBudget(quick=(EXAMPLE,)),
         experiment=converged_ensemble,

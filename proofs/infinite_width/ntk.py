@@ -170,7 +170,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "two hidden layers: the empirical kernel converges at rate 1/n",
+        "two hidden layers: the mean kernel tends to T, the mean square deviation like 1/n",
         LimitWithRate(rate=(-1.2, -0.8)),
         settings=ByBudget(quick=nngp.TWO_HIDDEN),
         experiment=initial_kernels,
@@ -180,8 +180,8 @@ CHECKS = (
             Control("readout bias frozen", _by(wrong_recursion, frozen=True)),
             Control("derivative factor of the layer above", _by(wrong_recursion, layer_above=True)),
             Control("sw^2 missing in the second share", _by(wrong_recursion, unscaled=True)),
-            Control("rate n^(-1/2)", {"claim": LimitWithRate(rate=(-0.6, -0.4))}),
-            Control("rate n^-2", {"claim": LimitWithRate(rate=(-2.2, -1.8))}),
+            Control("mean square deviation like n^(-1/2)", {"claim": LimitWithRate(rate=(-0.6, -0.4))}),
+            Control("mean square deviation like n^-2", {"claim": LimitWithRate(rate=(-2.2, -1.8))}),
         ),
     ),
 )

@@ -214,7 +214,7 @@ CHECKS = (
         ),
     ),
     Check(
-        "trained finite networks",
+        "trained finite networks: variances",
         LimitWithRate(rate=(-1.2, -0.6)),
         settings=ByBudget(quick=(EXAMPLE,)),
         experiment=distil,

@@ -103,7 +103,7 @@ def settings(count: int) -> tuple[FiniteSetting, ...]:
     return tuple(found)
 
 
-def _gap(setting: FiniteSetting, q: NDArray[np.float64], *, scale: int = 1, reverse: bool = False) -> Any:
+def _gap(setting: FiniteSetting, q: NDArray[np.float64], *, scale: float = 1.0, reverse: bool = False) -> Any:
     """scale * KL(Q||P) + ln E_P e^f - E_Q f as a ball; the laws are normalised exactly."""
     p_raw, q_raw = (
         [fmpq(*float(x).as_integer_ratio()) for x in setting.prior],
@@ -114,17 +114,18 @@ def _gap(setting: FiniteSetting, q: NDArray[np.float64], *, scale: int = 1, reve
     first, second = (p, qq) if reverse else (qq, p)
     divergence = sum((a * (a / b).log() for a, b in zip(first, second, strict=True) if a > 0), arb(0))
     free = sum((a * x.exp() for a, x in zip(p, f, strict=True)), arb(0)).log()
-    return scale * divergence + free - sum((a * x for a, x in zip(qq, f, strict=True)), arb(0))
+    return arb(scale) * divergence + free - sum((a * x for a, x in zip(qq, f, strict=True)), arb(0))
 
 
 def _competitors(setting: FiniteSetting, maximiser: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     rng = generator(2, "pb.dv", setting.f.tolist())
-    nearby = [maximiser * np.exp(0.1 * rng.normal(size=maximiser.size)) for _ in range(4)]
+    # near the maximiser the gap is of second order: there even a small share of the divergence is missed
+    nearby = [maximiser * np.exp(size * rng.normal(size=maximiser.size)) for size in (0.1, 0.01, 1e-4, 1e-6)]
     return [*(rng.dirichlet(np.full(maximiser.size, 0.5)) + 1e-300 for _ in range(12)), *(x + 1e-300 for x in nearby)]
 
 
 def compare_gap(
-    setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows, *, scale: int = 1, reverse: bool = False
+    setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows, *, scale: float = 1.0, reverse: bool = False
 ) -> Enclosures:
     with ctx.workdps(DIGITS):
         gaps = [_gap(setting, q, scale=scale, reverse=reverse) for q in _competitors(setting, prediction.maximiser)]
@@ -133,6 +134,10 @@ def compare_gap(
 
 def compare_without_divergence(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows) -> Enclosures:
     return compare_gap(setting, prediction, rows, scale=0)
+
+
+def compare_most_of_divergence(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows) -> Enclosures:
+    return compare_gap(setting, prediction, rows, scale=0.99)
 
 
 def compare_reversed(setting: FiniteSetting, prediction: ChangeOfMeasure, rows: Rows) -> Enclosures:
@@ -164,6 +169,7 @@ CHECKS = (
         compare=compare_gap,
         controls=(
             Control("the divergence forgotten", {"compare": compare_without_divergence}),
+            Control("99 percent of the divergence", {"compare": compare_most_of_divergence}),
             Control("KL(P||Q) in place of KL(Q||P)", {"compare": compare_reversed}),
         ),
     ),

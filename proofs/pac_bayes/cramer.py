@@ -246,7 +246,7 @@ CHECKS = (
         HighProbabilityBound(),
         settings=ByBudget(quick=tuple(ExponentialSetting(2.0, float(-np.log(d)) / 25) for d in (0.5, 0.2, 0.05, 0.01))),
         compare=compare_chernoff,
-        controls=(Control("a fifth of s", _wrong(lambda s: inverse_rate_exponential(s.s / 5, s.mean))),),
+        controls=(Control("half of s", _wrong(lambda s: inverse_rate_exponential(s.s / 2, s.mean))),),
     ),
 )  # fmt: skip
 

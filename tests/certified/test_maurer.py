@@ -98,3 +98,26 @@ def test_bad_input(n: object) -> None:
     for function in (maurer_xi, maurer_xi_upper, log_maurer_xi, log_maurer_xi_upper):
         with pytest.raises(InvalidInput):
             function(n)
+
+
+def test_coefficients_of_the_series():
+    """Each coefficient, to the last digit: at n = 10^6 and 120 digits what the series leaves is of the next order."""
+    import mpmath
+
+    from nonvacuous.numerics.certified.maurer import STIRLING, THETA
+
+    with mpmath.workdps(120):
+        n = mpmath.mpf(10) ** 6
+        exact = mpmath.loggamma(n + 1) + n - n * mpmath.log(n) - mpmath.log(2 * mpmath.pi * n) / 2
+        for k, coefficient in enumerate(STIRLING):
+            share = exact * n ** (2 * k + 1)
+            assert abs(share * coefficient.denominator - coefficient.numerator) < 1e-6
+            exact -= mpmath.mpf(coefficient.numerator) / coefficient.denominator / n ** (2 * k + 1)
+        ball = maurer_xi_ball(10**6, 100)
+        xi = mpmath.mpf(ball.mid().str(100, radius=False))
+        root = mpmath.exp(mpmath.loggamma(n + 1) + n - n * mpmath.log(n)) / 2
+        theta = 1 + root - xi
+        for k, coefficient in enumerate(THETA):
+            share = theta * n**k
+            assert abs(share * coefficient.denominator - coefficient.numerator) < 0.5
+            theta -= mpmath.mpf(coefficient.numerator) / coefficient.denominator / n**k

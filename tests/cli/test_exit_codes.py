@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-WORLD = '''
+WORLD = """
 import numpy as np
 from nonvacuous.numerics.claims import Agreement, Comparison
 from nonvacuous.proofs.result import ByBudget, Check, Control, Result
@@ -26,11 +26,11 @@ def step():
     x = sympy.Symbol("x", positive=True)
     return [(x + x, {factor} * x)]
 
-STATEMENT = Statement(key="pb.{name}", title="t", kind=Kind.IDENTITY, text="t", latex="x", source=(Source("here"),))
+STATEMENT = Statement(key="pb.{name}", title="t", kind=Kind.IDENTITY, text="t", latex="x", source=(Source("here", provenance="derived"),))
 CHECK = Check("c", Agreement("rounding"), settings=ByBudget(quick=(0.0,)), compare=compare, experiment=measure,
               controls=(Control("off", {{"predict": lambda s: {control}}}),))
 CATALOGUE = (Result(STATEMENT, predict=lambda s: {predicted}, example=0.0, checks=(CHECK,), derivation=(Algebra("2x", step),)),)
-'''
+"""
 GOOD = {"measure": "pass", "bound": "1e-9", "factor": "2", "control": "2.0", "predicted": "1.0"}
 CASES = {
     "holds": ({}, 0),

@@ -30,7 +30,7 @@ def experiment(setting, run):
 def compare(setting, prediction, rows):
     return Comparison(rows["value"], prediction, np.full(8, 1e-12), 1.0)
 
-STATEMENT = Statement(key="pb.slow", title="slow", kind=Kind.IDENTITY, text="t", latex="x", source=(Source("here"),))
+STATEMENT = Statement(key="pb.slow", title="slow", kind=Kind.IDENTITY, text="t", latex="x", source=(Source("here", provenance="derived"),))
 CHECK = Check("counts", Agreement("rounding"), settings=ByBudget(quick=(0.0,)), compare=compare, experiment=experiment,
               plan=ByBudget(quick=tuple({"index": i} for i in range(8))),
               controls=(Control("off by one", {"predict": lambda s: np.arange(8.0) + 1}),))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from flint import arb, ctx
 
+from ..errors import InvalidInput
 from .context import Exact, exact_fraction, refine, to_ball
 from .kl import kl_lower_ball, kl_upper_ball
 from .maurer import maurer_xi_ball
@@ -22,6 +23,10 @@ def complexity_ball(
         if constant == "exact"
         else refine(lambda: 2 * to_ball(Fraction(n)).sqrt(), digits + 5)
     )
+    if kl < 0 or log_inv_delta <= 0 or n < 1:
+        raise InvalidInput(
+            f"kl = {kl}, n = {n}, ln(1/delta) = {log_inv_delta}.", "kl is not negative, the others are positive."
+        )
     rational = exact_fraction("kl", kl) + exact_fraction("log_inv_delta", log_inv_delta)
     return refine(lambda: (to_ball(rational) + xi.log()) / n, digits)
 

@@ -64,9 +64,9 @@ SEEGER_KL = Statement(
     "Gibbs risk r_Q lies between LO(rh_Q, c) and UP(rh_Q, c), c = (K + ln(xi(n)/delta))/n, both at the one delta.",
     latex=r"\mathrm{kl}(\hat r_Q \| r_Q) \le \frac{\mathrm{KL}(Q \| P) + \ln(\xi(n)/\delta)}{n}",
     source=(
-        Source("seeger2002"),
-        Source("maurer2004", "", "xi(n) in place of 2 sqrt(n)"),
-        Source("germain2015", "", "the form with xi(n)"),
+        Source("seeger2002", provenance="read"),
+        Source("maurer2004", "", "xi(n) in place of 2 sqrt(n)", "read"),
+        Source("germain2015", "", "the form with xi(n)", "read"),
     ),
     assumptions=(IID, PRIOR_FIRST, BOUNDED_LOSS),
     function="nonvacuous.bounds.seeger_kl",
@@ -80,7 +80,7 @@ GIBBS_MC = Statement(
     "1-delta over the draws: rh_Q <= UP(rh_MC, ln(1/delta)/m).",
     latex=r"\hat r_Q \le \mathrm{UP}\left(\hat r_{\mathrm{MC}}, \frac{\ln(1/\delta)}{m}\right)",
     source=(
-        Source("perezortiz2021", "", "they use ln(2/delta); one side suffices"),
+        Source("perezortiz2021", "", "they use ln(2/delta); one side suffices", "secondary"),
         Source("chernoff1952", provenance="standard"),
     ),
     assumptions=(FRESH_DRAWS, BOUNDED_LOSS),
@@ -110,7 +110,7 @@ CRAMER = Statement(
     latex=r"\mathcal{I}^{-1}(s) = \inf_{\lambda > 0} \frac{J(\lambda) + s}{\lambda} = b \left( 1 + W_0(-e^{-1-s}) \right)",
     source=(
         Source("cramer1938", provenance="standard"),
-        Source("masegosa2025", "", "notation"),
+        Source("masegosa2025", "", "notation", "secondary"),
         Source("here", provenance="derived"),
     ),
     function="nonvacuous.numerics.certified.inverse_rate_exponential",
