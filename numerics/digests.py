@@ -114,12 +114,13 @@ def source_modules(functions: Iterable[Callable[..., Any]]) -> tuple[str, ...]:
         name = stack.pop()
         if name in found:
             continue
-        if _file(name) is None:
+        path = _file(name)
+        if path is None:
             if name in ("__main__", "") or name not in sys.modules or not getattr(sys.modules[name], "__file__", None):
                 found.add(name)  # typed into a session: `code_digest` never matches an earlier one
             continue
         found.add(name)
-        stack.extend(_imports(name))
+        stack.extend(_imports(name, path))
     return tuple(sorted(found))
 
 
@@ -143,14 +144,16 @@ def _modules(function: Any) -> set[str]:
 
 def _is_installed(name: str) -> bool:
     """Whether a module belongs to the standard library or to an installed distribution other than this package."""
-    if name.partition(".")[0] == PACKAGE:
+    top = name.partition(".")[0]
+    if top == PACKAGE or name == "__main__":
         return False
-    return (name.partition(".")[0] in sys.stdlib_module_names and name != "__main__") or (
-        (path := _located(name)) is not None and any(path.is_relative_to(folder) for folder in _INSTALLED)
+    # the top-level package says it: looking a submodule up would import its parents
+    path = None if top in sys.stdlib_module_names else _located(top)
+    return top in sys.stdlib_module_names or (
+        path is not None and any(path.is_relative_to(folder) for folder in _INSTALLED)
     )
 
 
-@functools.cache
 def _located(name: str) -> Path | None:
     module = sys.modules.get(name)
     origin = getattr(module, "__file__", None)
@@ -163,13 +166,14 @@ def _located(name: str) -> Path | None:
     return Path(origin).resolve() if origin and origin.endswith((".py", ".so", ".pyd")) else None
 
 
-@functools.cache
 def _file(name: str) -> Path | None:
     """Source file of a module that counts. Modules of this package are found without importing parents that may need torch."""
     if name.partition(".")[0] == PACKAGE:
         return _own_file(name)
+    if _is_installed(name):
+        return None
     path = _located(name)
-    return None if path is None or path.suffix != ".py" or _is_installed(name) else path
+    return path if path is not None and path.suffix == ".py" else None
 
 
 def _own_file(name: str) -> Path | None:
@@ -199,10 +203,8 @@ def _whole_package() -> tuple[str, ...]:
 
 
 @functools.cache
-def _imports(name: str) -> tuple[str, ...]:
+def _imports(name: str, path: Path) -> tuple[str, ...]:
     """Modules that the source of `name` imports anywhere and that count."""
-    path = _file(name)
-    assert path is not None
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
     whole = False

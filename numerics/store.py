@@ -102,7 +102,16 @@ def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], prove
 
 def _content(table: pa.Table) -> bytes:
     """Digest of the values of a table, whatever its layout on disk."""
-    return hashlib.sha256(repr(table.to_pydict()).encode()).hexdigest().encode()
+    state = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        values = column.flatten() if pa.types.is_list(column.type) else column
+        state.update(f"<{name}:{len(column)}:{values.type}".encode())
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            state.update(values.to_numpy(zero_copy_only=False).tobytes())
+        else:
+            state.update(repr(values.to_pylist()).encode())
+    return state.hexdigest().encode()
 
 
 def read_rows(folder: Path, spec: Spec) -> Rows | None:

@@ -133,10 +133,13 @@ def verify(
     for result in results:
         for variant in _variants(result):
             for task in (task for group in specs(result, variant, budget, seed, device) for task in group):
+                identity = task[0].identity
+                if identity in reused or identity in missing.get(result.key, ()):
+                    continue  # shared by a check and its controls
                 if has_rows(out, task[0]):
-                    reused.add(task[0].identity)
+                    reused.add(identity)
                 else:
-                    missing.setdefault(result.key, {})[task[0].identity] = task
+                    missing.setdefault(result.key, {})[identity] = task
     tasks = [("measure", out, *task) for pending in missing.values() for task in reversed(pending.values())]
     standing = {
         r.key: v for r in results if r.key not in missing and (v := standing_verdict(out, r, budget, seed, device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import replace
@@ -239,3 +240,73 @@ def test_what_is_not_a_certificate(data, tmp_path):
         nv.bounds.load(tmp_path / "x.json")
     with pytest.raises(StorageError):
         nv.bounds.load(tmp_path / "absent.json")
+
+
+def _saved(certificate) -> dict:
+    return json.loads(json.dumps(certificate.as_json()))
+
+
+FORGERIES = {
+    "a negative KL": lambda d: d["inputs"].update(kl=-6.0),
+    "a negative part of the data": lambda d: d["inputs"].update(n_prior=-(10**7), n=10**7 + 550),
+    "n of all the data": lambda d: d["inputs"].update(n=550),
+    "an infinite n": lambda d: d["inputs"].update(n="inf"),
+    "an unknown constant": lambda d: d["inputs"].update(constant="none"),
+    "another theorem": lambda d: d.update(key="pb.gibbs_mc"),
+    "another quantity": lambda d: d.update(quantity="risk on Mars"),
+    "a smaller delta": lambda d: d.update(delta=0.01),
+    "another kind": lambda d: d.update(kind="oracle"),
+    "no assumptions": lambda d: d.update(assumptions=[]),
+    "a renamed event": lambda d: d["ledger"]["entries"][1].update(event="luck"),
+    "a ledger that disagrees with itself": lambda d: d["ledger"]["entries"][1].update(delta=1e-9),
+    "a part for the KL": lambda d: d["parts"].update(kl=d["parts"]["risk"]),
+    "a part of another theorem": lambda d: d["parts"]["risk"].update(key="pb.kl"),
+    "NaN": lambda d: d.update(value="nan"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgeries_do_not_pass(name):
+    honest = nv.bounds.certify_losses(np.full((10, 50), 0.25), kl=3.0, delta=0.05, n_prior=500)
+    data = _saved(honest)
+    assert from_json(data).check().sound
+    FORGERIES[name](data)
+    with contextlib.suppress(InvalidInput):
+        assert not from_json(data).check().sound
+
+
+def test_a_monte_carlo_certificate_cannot_pose_as_a_risk_bound():
+    data = _saved(nv.bounds.gibbs_monte_carlo(risk=0.02, draws=1000, delta=0.05))
+    data["quantity"] = "true Gibbs risk"
+    assert not from_json(data).check().sound
+
+
+@pytest.mark.parametrize(
+    "change", [{"draws": 0}, {"draws": -1}, {"risk": 2.0}, {"log_inv_delta": -1.0}, {"log_inv_delta": "x"}]
+)
+def test_impossible_inputs_are_refused(change):
+    data = _saved(nv.bounds.gibbs_monte_carlo(risk=0.02, draws=1000, delta=0.05))
+    data["inputs"].update(change)
+    with pytest.raises(InvalidInput):
+        from_json(data).check()
+
+
+def test_the_mean_of_strided_losses_is_rounded_up():
+    losses = np.full((200_000, 3), 0.3)[:, :2]
+    assert nv.bounds.certify_losses(losses, kl=1.0, delta=0.1).parts["risk"].inputs["risk"] >= 0.3
+
+
+def test_delta_is_spent_and_printed_exactly():
+    for delta in (0.05, 0.1, 0.025, 1e-6, 0.3):
+        certificate = nv.bounds.certify_losses(np.zeros((5, 50)), kl=1.0, delta=delta)
+        assert certificate.delta == delta
+        assert certificate.delta >= sum(entry.delta for entry in certificate.ledger.entries) * (1 - 1e-15)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"n_prior": math.nan}, {"n_prior": "abc"}, {"n_prior": math.inf}, {"n_prior": -1}, {"monte_carlo_share": "x"}],
+)
+def test_more_bad_options(bad):
+    with pytest.raises(InvalidInput):
+        nv.bounds.certify_losses(np.zeros((2, 2)), kl=1.0, delta=0.05, **bad)

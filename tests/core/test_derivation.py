@@ -47,3 +47,31 @@ def test_what_nothing_can_replay():
     assert replay(Axiom(MARKOV)).ok is None
     assert replay(Cited("maurer2004", "Theorem 1")).ok is None
     assert len({axiom.name for axiom in AXIOMS}) == len(AXIOMS)
+
+
+def test_a_failed_lemma_fails_what_rests_on_it():
+    from dataclasses import replace
+
+    from nonvacuous.proofs.derivations import derive
+    from nonvacuous.proofs.pac_bayes import change_of_measure, maurer
+    from nonvacuous.theory.axioms import TextbookAxiom
+    from nonvacuous.theory.derivation import Uses
+
+    false = Enumeration("0 = 1", lambda: [("", Fraction(0), "==", Fraction(1))])
+    lemma = replace(change_of_measure.RESULT, derivation=(false,))
+    built = replace(maurer.RESULT, uses=(lemma,), derivation=(Uses(lemma, "it"), Axiom(MARKOV)))
+    assert derive(built).failed == 1
+    assert derive(built).text == "failed steps: 1"
+    # an axiom of one's own, and a result that is not among `uses`
+    assert derive(replace(built, derivation=(Axiom(TextbookAxiom("Magic", "1 = 2")),))).failed == 2
+    assert derive(replace(built, uses=(), derivation=(Uses(lemma, "it"),))).failed == 1
+    # the real thing
+    assert derive(replace(built, uses=(), derivation=(Axiom(MARKOV),))).text == "replayed from axioms {Markov}"
+
+
+def test_steps_that_prove_nothing():
+    assert replay(Enclosure("no ball", lambda a: 0.5, ((-1.0, 1.0),))).ok is False
+    assert replay(Enclosure("no box", lambda: 0.5, ())).ok is False
+    p = sympy.Symbol("p", positive=True)
+    outside = Algebra("root", lambda: [(sympy.sqrt(p**2), p)], (("p", -2.0, -1.0),))
+    assert replay(outside).ok is False

@@ -95,3 +95,26 @@ def test_a_write_is_all_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         store.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_damaged_values_are_measured_again(tmp_path):
+    """A file that reads without complaint, but whose values are not those that were written."""
+    import pyarrow.parquet as pq
+
+    write_rows(tmp_path, SPEC, ROWS, {})
+    path = SPEC.path(tmp_path)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "value", [[9.0, 9.0, 9.0]]).replace_schema_metadata(table.schema.metadata), path)
+    assert read_rows(tmp_path, SPEC) is None
+    assert not has_rows(tmp_path, SPEC)
+
+
+@pytest.mark.parametrize("content", [b"3", b"null", b"\xff\xfe", b"{", b"{}"])
+def test_damaged_verdicts_are_judged_again(tmp_path, content):
+    from nonvacuous.proofs.pac_bayes import maurer
+    from nonvacuous.proofs.verification import standing_verdict, verdict_path
+
+    path = verdict_path(tmp_path, "pb.xi")
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert standing_verdict(tmp_path, maurer.RESULT, "quick", 0, "cpu") is None

@@ -153,3 +153,41 @@ def test_multiplier():
     assert multiplier(10) > multiplier()
     assert multiplier(degrees=15) > multiplier()
     assert ALPHA == 1e-6
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_not_a_number_is_not_evidence(number):
+    """NaN compares false with everything: without a guard it would refute nothing."""
+    bad, one = np.array([number]), np.ones(1)
+    with pytest.raises(ValueError, match="numbers"):
+        judge(Identity(), Enclosures(np.array([np.nan]), bad))
+    with pytest.raises(ValueError, match="numbers"):
+        judge(Inequality(), Enclosures(np.array([np.nan]), bad))
+    with pytest.raises(ValueError, match="finite"):
+        judge(Agreement("rounding"), Comparison(one, one, bad, one))
+    with pytest.raises(ValueError, match="width"):
+        judge_formula(_formula(np.exp, width=number), np.exp, np.random.default_rng(0))
+    for name in ("failure", "moment"):
+        with pytest.raises(ValueError, match="coverage"):
+            judge(HighProbabilityBound(), Coverage(0.1, **{"constant": 1.0, name: np.nan}))
+
+
+def test_a_vague_exact_value_decides_nothing():
+    vague = Formula(
+        expression=lambda s: arb(3, 1e6),
+        shipped=lambda s: 3.0,
+        read=lambda p: p,
+        sample=lambda rng: 0.0,
+        width=lambda s: 1e-15,
+    )
+    assert judge_formula(vague, lambda s: 3.0, np.random.default_rng(0)).ruling == "inconclusive"
+    wide = _formula(lambda s: np.exp(s) * 1.4, width=0.5)
+    assert judge_formula(wide, np.exp, np.random.default_rng(0)).ruling == "inconclusive"
+
+
+def test_a_ladder_that_no_power_fits_is_inconclusive():
+    size = np.array([32.0, 64, 128, 256, 512])
+    wild = np.array([0.05, -0.33, 0.74, -0.57, 0.12])
+    outcome = judge(LimitWithRate(rate=None), Ladder(size, wild - wild.mean(), np.full(5, 1e-4)))
+    assert outcome.ruling != "supported"
+    assert "do not fit" in outcome.detail
