@@ -52,7 +52,7 @@ def result(
         kind=Kind.IDENTITY,
         text=text,
         latex=r"\frac{a}{b} \le c",
-        source=(Source("maurer2004", "Theorem 1", "a < b"),),
+        source=(Source("maurer2004", "Theorem 1", "a < b", "read"),),
         assumptions=(Assumption("i.i.d.", "Draws are independent."),),
         function="nonvacuous.bounds.seeger_kl",
     )
