@@ -73,25 +73,9 @@ def _digits_rows(digits: DigitsReport) -> list[list[str]]:
 
 def _with_progress(work: Any) -> DigitsReport:
     """Run the digits job with a bar for each of its stages, on standard error."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from .cli.output import progress_bars
 
-    columns = (
-        TextColumn("{task.description:<34}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_bars() as progress:
         tasks: dict[str, Any] = {}
 
         def tell(stage: Stage) -> None:

@@ -34,3 +34,21 @@ def table(columns: list[str], rows: list[list[str]], title: str | None = None) -
 
 
 STYLES = {"supported": "green", "refuted": "bold red", "inconclusive": "yellow", "stale": "yellow", "not run": "dim"}
+
+
+def progress_bars() -> Any:
+    """Bars with counts, time passed and time left, on standard error; a context manager."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn())
+    return Progress(
+        *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)
+    )

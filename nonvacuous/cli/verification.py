@@ -13,7 +13,7 @@ import typer
 
 from ..errors import InvalidInput, UnknownKey
 from ..shipped import DEFAULT_OUT
-from .output import print_json, table
+from .output import print_json, progress_bars, table
 
 WORST_FIRST = (4, 3, 1, 2, 0)
 
@@ -151,32 +151,14 @@ def run_verification(
     seed: int,
 ) -> tuple[list[Mapping[str, Any]], int]:
     """Drive a verification with a progress bar on standard error; the verdicts and the exit code."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from ..proofs.verification import Failed, Judged, Measured, Planned, Postponed
     from ..proofs.verification import verify as events
 
     jobs = jobs or os.cpu_count() or 1
-    console = Console(stderr=True)
     found: dict[str, Mapping[str, Any]] = {}
     codes: list[int] = []
-    columns = (
-        TextColumn("{task.description:<34}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bars() as progress:
+        console = progress.console
         task = progress.add_task("planning", total=None)
         stream = events(
             catalogue, out=out, names=names, budget=budget, device=device, seed=seed, jobs=jobs, time_limit=time_limit

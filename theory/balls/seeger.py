@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from flint import arb, ctx
 
 from ..errors import InvalidInput
 from .context import Exact, exact_fraction, refine, to_ball
-from .kl import kl_lower_ball, kl_upper_ball
+from .kl import KlInverseBall, kl_lower_ball, kl_upper_ball
 from .maurer import maurer_xi_ball
 
 
@@ -40,7 +40,7 @@ def seeger_upper_ball(
     digits: int = 60,
 ) -> arb:
     """UP(risk, (kl + ln(C/delta))/n); 1 when kl is infinite."""
-    return at_ball(kl_upper_ball, risk, kl, complexity_ball, n, log_inv_delta, constant, digits)
+    return _inverse_at(kl_upper_ball, risk, (kl, n, log_inv_delta, constant), digits)
 
 
 def seeger_lower_ball(
@@ -52,7 +52,7 @@ def seeger_lower_ball(
     digits: int = 60,
 ) -> arb:
     """LO(risk, (kl + ln(C/delta))/n); 0 when kl is infinite."""
-    return at_ball(kl_lower_ball, risk, kl, complexity_ball, n, log_inv_delta, constant, digits)
+    return _inverse_at(kl_lower_ball, risk, (kl, n, log_inv_delta, constant), digits)
 
 
 def monte_carlo_ball(risk: Exact, draws: int, log_inv_delta: Exact, digits: int = 60) -> arb:
@@ -60,22 +60,13 @@ def monte_carlo_ball(risk: Exact, draws: int, log_inv_delta: Exact, digits: int 
     return kl_upper_ball(risk, exact_fraction("log_inv_delta", log_inv_delta) / draws, digits=digits).p
 
 
-def at_ball(
-    inverse: Callable[..., object],
-    risk: Exact,
-    kl: Exact,
-    complexity: Callable[..., arb],
-    n: int,
-    log_inv_delta: Exact,
-    constant: str,
-    digits: int,
-) -> arb:
+def _inverse_at(inverse: Callable[..., KlInverseBall], risk: Exact, arguments: tuple[Any, Any, Any, Any], digits: int) -> arb:
     """An inverse of kl at a complexity that is itself a ball: it is monotone in c, so the two ends enclose it."""
-    if kl == float("inf"):
-        return inverse(risk, float("inf"), digits=digits).p  # type: ignore[attr-defined]
-    c = complexity(kl, n, log_inv_delta, constant, digits + 10)
+    if arguments[0] == float("inf"):
+        return inverse(risk, float("inf"), digits=digits).p
+    c = complexity_ball(*arguments, digits=digits + 10)
     with ctx.workdps(digits + 20):  # an end point or a union taken at the global precision would be rounded to it
-        ends = [inverse(risk, _rational(end), digits=digits).p for end in (c.lower(), c.upper())]  # type: ignore[attr-defined]
+        ends = [inverse(risk, _rational(end), digits=digits).p for end in (c.lower(), c.upper())]
         return ends[0].union(ends[1])
 
 
