@@ -33,8 +33,8 @@ class Mutation:
 
 # One or more for each of the first results: a constant, a term, a sign.
 MUTATIONS: tuple[Mutation, ...] = (
-    Mutation("numerics/certified/maurer.py", "theta = 1 / 3 +", "theta = 1 / 4 +", ("pb.xi",), ("tests/certified/test_maurer.py",)),
-    Mutation("numerics/certified/maurer.py", "8992 / 12629925", "8992 / 12629295", ("pb.xi",), ("tests/certified/test_maurer.py",)),
+    Mutation("numerics/certified/maurer.py", "THETA = (Fraction(1, 3)", "THETA = (Fraction(1, 4)", ("pb.xi",), ("tests/certified/test_maurer.py",)),
+    Mutation("numerics/certified/maurer.py", "Fraction(8992, 12629925)", "Fraction(8993, 12629925)", ("pb.xi",), ("tests/certified/test_maurer.py",)),
     Mutation("theory/balls/maurer.py", "x.gamma_upper(x + 1)", "x.gamma_upper(x)", ("pb.xi",), ("tests/certified/test_balls.py",)),
     Mutation("proofs/pac_bayes/change_of_measure.py", "supremum = float(logsumexp(setting.f, b=setting.prior))", "supremum = float(logsumexp(setting.f))", ("pb.dv",), ()),
     Mutation("numerics/certified/kl_newton.py", "GAP_ULPS = 4.0", "GAP_ULPS = -1.0", ("pb.klinv",), ("tests/certified/test_kl_inverse.py",)),
@@ -43,7 +43,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("numerics/bounds/seeger.py", "(kl + log_constant + log_inv_delta) / n", "(kl + log_inv_delta) / n", ("pb.kl",), ("tests/bounds",)),
     Mutation("numerics/bounds/seeger.py", "total - used, delta", "total, delta", ("pb.data_prior",), ("tests/bounds",)),
     Mutation("numerics/bounds/monte_carlo.py", "level / count * _OUTWARD", "level / (count + 1) * _OUTWARD", ("pb.gibbs_mc",), ("tests/bounds",)),
-    Mutation("numerics/bounds/from_losses.py", "delta * (1 - monte_carlo_share)", "delta", (), ("tests/bounds",)),
+    Mutation("numerics/bounds/from_losses.py", "shares = split_delta(delta, monte_carlo_share)", "delta", (), ("tests/bounds",)),
     Mutation("numerics/certified/exponential_rate.py", "limit = -np.expm1(-1.0 - s)", "limit = -np.expm1(-s)", ("pb.cramer",), ("tests/certified/test_exponential_rate.py",)),
     Mutation("numerics/certified/exponential_rate.py", "- s) * (1.0 - y) / y", "- 2 * s) * (1.0 - y) / y", ("pb.cramer",), ("tests/certified/test_exponential_rate.py",)),
     Mutation("numerics/implicit_bias/least_squares.py", "return w + space.right @ ((space.left.T @ (y - x @ w)) / space.singular_values)", "return w + space.right @ ((space.left.T @ (y + x @ w)) / space.singular_values)", ("ib.ls_minnorm",), ("tests/implicit_bias/test_least_squares.py",)),

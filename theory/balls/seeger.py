@@ -60,7 +60,9 @@ def monte_carlo_ball(risk: Exact, draws: int, log_inv_delta: Exact, digits: int 
     return kl_upper_ball(risk, exact_fraction("log_inv_delta", log_inv_delta) / draws, digits=digits).p
 
 
-def _inverse_at(inverse: Callable[..., KlInverseBall], risk: Exact, arguments: tuple[Any, Any, Any, Any], digits: int) -> arb:
+def _inverse_at(
+    inverse: Callable[..., KlInverseBall], risk: Exact, arguments: tuple[Any, Any, Any, Any], digits: int
+) -> arb:
     """An inverse of kl at a complexity that is itself a ball: it is monotone in c, so the two ends enclose it."""
     if arguments[0] == float("inf"):
         return inverse(risk, float("inf"), digits=digits).p
