@@ -57,7 +57,7 @@ def with_runs(out: Path) -> list[dict[str, Any]]:
             entry["verdict"] = summary(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             pass
-        except (OSError, json.JSONDecodeError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{path} cannot be read ({error}).", "Delete it and verify again.") from error
         verdict = entry.get("verdict")
         if verdict and code_digest(verdict["code"]["modules"]) != verdict["code"]["digest"]:

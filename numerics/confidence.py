@@ -71,6 +71,10 @@ class DeltaLedger:
     def merge(self, other: DeltaLedger) -> DeltaLedger:
         """The union of two ledgers; both events may fail, so the totals add. A shared event name is an error."""
         merged = DeltaLedger(-_log_add(-self.log_inv_delta, -other.log_inv_delta), self.entries)
+        if merged.log_inv_delta <= 0:
+            raise DeltaOverspent(
+                "Together the events may fail with probability 1.", "Lower the deltas: their sum must be below 1."
+            )
         for entry in other.entries:
             merged = merged._add(entry)
         return merged

@@ -21,15 +21,16 @@ def test_tables_are_those_of_the_code():
 
 def test_there_are_examples():
     assert len(EXAMPLES) >= 4
+    assert len(re.findall(r"# prints: ", "".join(EXAMPLES))) >= 6, "the examples say what they print"
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_examples_run(number, tmp_path):
-    """Each example on its own, in an empty folder; `#>` comments state what it prints and are compared."""
+    """Each example on its own, in an empty folder; `# prints:` comments state what it prints and are compared."""
     code = EXAMPLES[number]
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for line in re.findall(r"#> (.*)", code):
+    for line in re.findall(r"# prints: (.*)", code):
         assert line in done.stdout, f"the README promises {line!r}; printed:\n{done.stdout}"
 
 

@@ -13,9 +13,12 @@ from .errors import InvalidInput
 
 def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
     """`value` as a float64 array without NaN; a wrong number of dimensions is an error."""
+    if np.ma.isMaskedArray(value) or getattr(getattr(value, "dtype", None), "kind", "f") in "cMm":
+        # float64 would silently show what was masked, or drop the imaginary part
+        raise InvalidInput(f"{name} is masked, complex or a date.", "Pass an ordinary array of real numbers.")
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers."
         ) from error
@@ -59,7 +62,7 @@ def sample_size(name: str, value: Any) -> int:
     """`value` as an integer of at least 1."""
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(f"{name} is not a number ({value!r}).", "Pass the number of examples.") from error
     if not math.isfinite(number) or number != int(number) or number < 1:
         raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number of at least 1.")

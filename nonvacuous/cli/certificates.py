@@ -147,7 +147,9 @@ def _object(source: str) -> dict[str, Any]:
 
     try:
         data = json_module.loads(text, parse_constant=refuse)
-    except json_module.JSONDecodeError as error:
+    except InvalidInput:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{source} is not JSON ({error}).", "`nonvacuous show KEY` prints a runnable example."
         ) from error
@@ -168,7 +170,7 @@ def _array(path: Path) -> np.ndarray:
         loaded = np.load(path, allow_pickle=False)
     except OSError as error:
         raise StorageError(f"{path} could not be read ({error}).", "Name a .npy, .npz or .csv file.") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InvalidInput(
             f"{path} is not an array of numbers ({error}).", "Save it with numpy.save, numpy.savez or as CSV."
         ) from error

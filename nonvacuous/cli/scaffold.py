@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput, StorageError
+from ..shipped import entries
 from ..theory.statement import AREAS
 from .output import print_json
 
@@ -105,6 +106,8 @@ def new(
         raise InvalidInput(
             f"The key {key!r} has no area or no name.", f"Keys look like 'pb.my_bound'; areas are {', '.join(AREAS)}."
         )
+    if key in {entry["key"] for entry in entries()}:
+        raise InvalidInput(f"The key {key} is taken.", "Verdicts are filed by key: choose another name.")
     path = folder / f"{name}.py"
     if path.exists():
         raise StorageError(f"{path} exists already.", "Choose another key or --folder; nothing was overwritten.")

@@ -55,7 +55,7 @@ def load_catalogue(names: Sequence[str]) -> tuple[Any, list[str]]:
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # whatever a foreign module does when it is imported
         raise UnknownKey(
             f"The catalogue {foreign[0]} cannot be imported ({error}).", "Write module:NAME of a tuple of Results."
         ) from error
@@ -63,6 +63,8 @@ def load_catalogue(names: Sequence[str]) -> tuple[Any, list[str]]:
 
     if not isinstance(found, tuple) or not all(isinstance(result, Result) for result in found):
         raise InvalidInput(f"{foreign[0]} is not a tuple of Results.")
+    if not found:
+        raise InvalidInput(f"{foreign[0]} is empty.", "Nothing verified is nothing supported.")
     return found, [name for name in names if name not in foreign]
 
 

@@ -152,6 +152,8 @@ def from_json(data: Any) -> Certificate:
         entries = tuple(_spending(entry) for entry in data["ledger"]["entries"])
         ledger = DeltaLedger(float(data["ledger"]["log_inv_delta"]), entries)
         statement = statements[data["key"]]
+        if not abs(ledger.log_inv_delta - ledger.spent_log_inv_delta) <= 1e-9 * max(1.0, ledger.spent_log_inv_delta):
+            raise InvalidInput("The ledger's total is not the sum of what it lists.")
         citations = [source.reference for source in statement.source]
         if (data["delta"], data["kind"], data["citations"]) != (ledger.delta, str(statement.kind), citations):
             raise InvalidInput(
@@ -168,7 +170,7 @@ def from_json(data: Any) -> Certificate:
             inputs={name: _in(value) if value in ("inf", "-inf") else value for name, value in data["inputs"].items()},
             parts={name: from_json(part) for name, part in data["parts"].items()},
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(

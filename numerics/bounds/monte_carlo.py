@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...theory.statement import Answer
 from ...theory.statements.pac_bayes import GIBBS_MC
 from ...theory.validation import log_inverse_delta, sample_size, unit_interval
@@ -31,7 +33,9 @@ def gibbs_monte_carlo(
     q = float(unit_interval("risk", _scalar("risk", risk)))
     count = sample_size("draws", draws)
     level = log_inverse_delta(delta, log_inv_delta)
-    value = float(kl_upper(q, level / count * _OUTWARD))
+    value = float(
+        kl_upper(q, math.nextafter(level / count, math.inf) * _OUTWARD)
+    )  # above 0 even where the quotient underflows
     return Certificate(
         value=value,
         raw=value,

@@ -39,9 +39,9 @@ def identity(settings: Any, tensors: Mapping[str, Tensor], code: Sequence[Any]) 
     return content_digest((settings, arrays, code_digest(source_modules(code))))
 
 
-def path_of(folder: Path, name: str) -> Path:
+def path_of(folder: str | Path, name: str) -> Path:
     """Where the state of the run called `name` lies."""
-    return folder / f"training-{name}.safetensors"
+    return Path(folder) / f"training-{name}.safetensors"
 
 
 def write_state(path: Path, state: TrainingState) -> None:
