@@ -89,13 +89,13 @@ def _refuse_repeated_examples(data: Any) -> None:
     """Loaders and data sets that would count an example more than once."""
     for sampler in (getattr(data, "sampler", None), getattr(getattr(data, "batch_sampler", None), "sampler", None)):
         size = len(data.dataset) if hasattr(getattr(data, "dataset", None), "__len__") else None
-        longer = size is not None and hasattr(sampler, "__len__") and len(sampler) > size
+        longer = size is not None and sampler is not None and hasattr(sampler, "__len__") and len(sampler) > size
         if getattr(sampler, "replacement", False) or longer:
             raise AssumptionViolated(
                 f"The loader's {type(sampler).__name__} repeats examples.",
                 "A certificate needs every example once: use a sequential sampler.",
             )
-    dataset = getattr(data, "dataset", None)
+    dataset: Any = getattr(data, "dataset", None)
     indices, parts = getattr(dataset, "indices", None), getattr(dataset, "datasets", None)
     repeated = indices is not None and len(set(map(int, indices))) < len(indices)
     repeated |= parts is not None and len({id(part) for part in parts}) < len(parts)
