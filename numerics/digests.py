@@ -177,10 +177,8 @@ def _file(name: str) -> Path | None:
 
 
 def _own_file(name: str) -> Path | None:
-    import nonvacuous
-
     parts = name.split(".")[1:]
-    for folder in nonvacuous.__path__:
+    for folder in sys.modules[PACKAGE].__path__:
         base = Path(folder).joinpath(*parts)
         for candidate in (base.with_suffix(".py"), base / "__init__.py"):
             if parts and candidate.is_file():
@@ -191,10 +189,8 @@ def _own_file(name: str) -> Path | None:
 @functools.cache
 def _whole_package() -> tuple[str, ...]:
     """What `import nonvacuous` may lead to: names of it are resolved on use, so that any of its numerics may be meant."""
-    import nonvacuous
-
     found = []
-    for folder in nonvacuous.__path__:
+    for folder in sys.modules[PACKAGE].__path__:
         for layer in ("theory", "numerics"):
             for path in sorted(Path(folder, layer).rglob("*.py")):
                 parts = path.relative_to(folder).with_suffix("").parts
