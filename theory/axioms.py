@@ -64,4 +64,31 @@ BETA_MOMENTS = TextbookAxiom(
     "Gamma ratio", "chi2_a / (chi2_a + chi2_b) of independent chi-squares is Beta(a/2, b/2), independent of the sum."
 )
 
+UNION = TextbookAxiom("Union bound", "P(some A_i) <= sum of P(A_i) over countably many events.")
+VILLE = TextbookAxiom("Ville", "A non-negative supermartingale with M_0 = 1 has P(M_t >= 1/delta for some t) <= delta.")
+HOLDER = TextbookAxiom("Hoelder", "E |X Y| <= (E |X|^p)^{1/p} (E |Y|^q)^{1/q} for 1/p + 1/q = 1, p > 1.")
+CAUCHY_SCHWARZ = TextbookAxiom("Cauchy-Schwarz", "(E X Y)^2 <= E X^2 E Y^2.")
+CHAIN_RULE = TextbookAxiom(
+    "Chain rule", "KL of joint laws is that of one marginal plus the mean KL of the conditionals."
+)
+DATA_PROCESSING = TextbookAxiom("Data processing", "A Markov kernel does not increase relative entropy.")
+KRAFT = TextbookAxiom("Kraft", "Code lengths b_i of a prefix-free binary code satisfy sum of 2^-b_i <= 1.")
+TOWER = TextbookAxiom("Tower property", "E X = E E[X|Y].")
+MINIMAX = TextbookAxiom(
+    "Sion",
+    "inf and sup of a function that is convex in one and concave in the other argument commute when one set is compact.",
+)
+ENVELOPE = TextbookAxiom(
+    "Envelope theorem",
+    "At a unique interior optimiser the derivative of an optimal value is the partial derivative there.",
+)
+BETA_BINOMIAL = TextbookAxiom(
+    "Beta and binomial tails",
+    "P(Bin(n,p) <= k) = P(Beta(k+1, n-k) > p) for 0 <= k < n: both have the same derivative in p.",
+)
+HERBST = TextbookAxiom(
+    "Herbst", "Under Ent(f^2) <= 2 c E|grad f|^2, a G-Lipschitz f has ln E e^{l (f - E f)} <= c G^2 l^2/2."
+)
+KANTOROVICH = TextbookAxiom("Kantorovich-Rubinstein", "|E_Q f - E_P f| <= Lip(f) W1(Q,P) for every Lipschitz f.")
+
 AXIOMS = tuple(value for value in list(globals().values()) if isinstance(value, TextbookAxiom))

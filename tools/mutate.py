@@ -36,7 +36,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("numerics/certified/maurer.py", "THETA = (Fraction(1, 3)", "THETA = (Fraction(1, 4)", ("pb.xi",), ("tests/certified/test_maurer.py",)),
     Mutation("numerics/certified/maurer.py", "Fraction(8992, 12629925)", "Fraction(8993, 12629925)", ("pb.xi",), ("tests/certified/test_maurer.py",)),
     Mutation("theory/balls/maurer.py", "x.gamma_upper(x + 1)", "x.gamma_upper(x)", ("pb.xi",), ("tests/certified/test_balls.py",)),
-    Mutation("proofs/pac_bayes/change_of_measure.py", "supremum = float(logsumexp(setting.f, b=setting.prior))", "supremum = float(logsumexp(setting.f))", ("pb.dv",), ()),
+    Mutation("proofs/pac_bayes/foundations/change_of_measure.py", "supremum = float(logsumexp(setting.f, b=setting.prior))", "supremum = float(logsumexp(setting.f))", ("pb.dv",), ()),
     Mutation("numerics/certified/kl_newton.py", "GAP_ULPS = 4.0", "GAP_ULPS = -1.0", ("pb.klinv",), ("tests/certified/test_kl_inverse.py",)),
     Mutation("numerics/certified/kl_newton.py", "((qc * v - c) - q", "((qc * v - c * 1.000001) - q", ("pb.klinv",), ("tests/certified/test_kl_inverse.py",)),
     Mutation("numerics/certified/kl_inverse.py", "return complement, p, -gap, log_p", "return complement, p, gap, log_p", (), ("tests/certified/test_kl_inverse.py",)),

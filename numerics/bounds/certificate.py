@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 class Certificate:
     """An upper bound `value` on a quantity, safe to the last bit.
 
-    `raw` is the bound before it was clipped to the range of the loss, `lower` the lower bound that holds on the same event (None
+    `raw` is the bound before it was clipped to `top`, the largest value the quantity can take, `lower` the lower bound that holds on the same event (None
     where there is none). `inputs` are the numbers it was computed from; `parts` maps names of inputs to the certificates
     that supplied them. `ledger` lists every event that may fail, those of the parts included.
     """
@@ -32,8 +32,9 @@ class Certificate:
     statement: Statement
     ledger: DeltaLedger
     answers: Mapping[str, Answer]
-    inputs: Mapping[str, float | int | str]
+    inputs: Mapping[str, Any]  # numbers, words, or tuples of them
     parts: Mapping[str, Certificate] = field(default_factory=dict)
+    top: float = 1.0
 
     @property
     def kind(self) -> Kind:
@@ -47,8 +48,8 @@ class Certificate:
 
     @property
     def vacuous(self) -> bool:
-        """Whether the bound says no more than that a loss in [0, 1] has risk at most 1."""
-        return self.value >= 1
+        """Whether the bound says no more than the range of the quantity does (for losses in [0, 1]: at most 1)."""
+        return self.value >= self.top
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ class Certificate:
         return recheck(self, digits)
 
     def __str__(self) -> str:
-        lines = [f"{self.quantity} <= {self.value:.6g} with probability at least {1 - self.delta:.6g}"]
+        lines = [f"{self.quantity} <= {self.value:.6g} {self._how_often()}"]
         if self.lower is not None:
             lines.append(f"  and >= {self.lower:.6g} on the same event")
         lines.append(f"  {self.kind} {self.statement.key}: {self.statement.title}")
@@ -78,8 +79,19 @@ class Certificate:
             lines.append(f"  {name} from {part.statement.key} ({part.value:.6g})")
         lines.append("  cite: " + ", ".join(source.reference for source in self.statement.source))
         if self.vacuous:
-            lines.append("  VACUOUS: a loss in [0, 1] cannot have a risk above 1, so this says nothing")
+            lines.append(f"  VACUOUS: the {self.quantity} cannot exceed {self.top:g}, so this says nothing")
+        if self.kind is Kind.ORACLE:
+            lines.append(
+                "  ORACLE: it contains unknown quantities of the distribution, so it certifies nothing by itself"
+            )
+        if self.kind is Kind.OBJECTIVE:
+            lines.append("  OBJECTIVE: for training only; it certifies nothing")
         return "\n".join(lines)
+
+    def _how_often(self) -> str:
+        if self.kind is Kind.EXPECTATION:
+            return "in expectation over the sample"
+        return f"with probability at least {1 - self.delta:.6g}" if self.ledger.entries else "surely"
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, with non-finite numbers as the strings "inf", "-inf"."""
@@ -91,9 +103,10 @@ class Certificate:
             "value": _out(self.value),
             "raw": _out(self.raw),
             "lower": None if self.lower is None else _out(self.lower),
+            "top": _out(self.top),
             "delta": self.delta,
             "ledger": {
-                "log_inv_delta": self.ledger.log_inv_delta,
+                "log_inv_delta": _out(self.ledger.log_inv_delta),
                 "entries": [
                     {"event": e.event, "log_inv_delta": e.log_inv_delta, "delta": e.delta} for e in self.ledger.entries
                 ],
@@ -152,7 +165,8 @@ def from_json(data: Any) -> Certificate:
         entries = tuple(_spending(entry) for entry in data["ledger"]["entries"])
         ledger = DeltaLedger(float(data["ledger"]["log_inv_delta"]), entries)
         statement = statements[data["key"]]
-        if not abs(ledger.log_inv_delta - ledger.spent_log_inv_delta) <= 1e-9 * max(1.0, ledger.spent_log_inv_delta):
+        total, spent = ledger.log_inv_delta, ledger.spent_log_inv_delta
+        if not (total == spent or abs(total - spent) <= 1e-9 * max(1.0, spent)):
             raise InvalidInput("The ledger's total is not the sum of what it lists.")
         citations = [source.reference for source in statement.source]
         if (data["delta"], data["kind"], data["citations"]) != (ledger.delta, str(statement.kind), citations):
@@ -167,7 +181,8 @@ def from_json(data: Any) -> Certificate:
             statement=statement,
             ledger=ledger,
             answers={entry["name"]: Answer(entry["answer"]) for entry in data["assumptions"]},
-            inputs={name: _in(value) if value in ("inf", "-inf") else value for name, value in data["inputs"].items()},
+            inputs={name: _input(value) for name, value in data["inputs"].items()},
+            top=_in(data.get("top", 1.0)),
             parts={name: from_json(part) for name, part in data["parts"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
@@ -190,7 +205,16 @@ def _spending(entry: Any) -> Spending:
 
 
 def _out(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_out(entry) for entry in value]
     return str(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def _input(value: Any) -> Any:
+    """A saved input: a number, a word, or a list of them."""
+    if isinstance(value, list):
+        return tuple(_input(entry) for entry in value)
+    return _in(value) if isinstance(value, str) and value in ("inf", "-inf") else value
 
 
 def _in(value: Any) -> float:

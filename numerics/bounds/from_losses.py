@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...theory.errors import InvalidInput
-from ...theory.statements.pac_bayes import BOUNDED_LOSS
+from ...theory.statements.pac_bayes.common import BOUNDED_LOSS
 from ...theory.validation import finite, log_inverse_delta, non_negative, sample_size, unit_interval
 from ..confidence import split_delta
 from .certificate import Certificate

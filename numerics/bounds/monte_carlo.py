@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-from ...theory.statement import Answer
-from ...theory.statements.pac_bayes import GIBBS_MC
-from ...theory.validation import log_inverse_delta, sample_size, unit_interval
+from ...theory.statements.pac_bayes.kl_bounds import GIBBS_MC
+from ...theory.validation import sample_size, unit_interval
 from ..certified import kl_upper
-from ..confidence import DeltaLedger
 from .certificate import Certificate
-from .seeger import _scalar
+from .issue import issue, scalar, spend
 
 EVENT = "Monte-Carlo draws from the posterior"
 _OUTWARD = 1 + 2 * 2.0**-53  # the quotient is within half an ulp
@@ -30,19 +28,17 @@ def gibbs_monte_carlo(
 
     One-sided, so ln(1/delta) where published code spends ln(2/delta). Raises `InvalidInput`.
     """
-    q = float(unit_interval("risk", _scalar("risk", risk)))
+    q = float(unit_interval("risk", scalar("risk", risk)))
     count = sample_size("draws", draws)
-    level = log_inverse_delta(delta, log_inv_delta)
+    spent = spend(event, delta, log_inv_delta)
+    level = spent.log_inv_delta
     value = float(
         kl_upper(q, math.nextafter(level / count, math.inf) * _OUTWARD)
     )  # above 0 even where the quotient underflows
-    return Certificate(
-        value=value,
-        raw=value,
-        lower=None,
+    return issue(
+        GIBBS_MC,
+        value,
         quantity="empirical Gibbs risk",
-        statement=GIBBS_MC,
-        ledger=DeltaLedger.single(event, level, delta),
-        answers={a.name: Answer.CANNOT_BE_CHECKED for a in GIBBS_MC.assumptions},
+        spent=(spent,),
         inputs={"risk": q, "draws": count, "log_inv_delta": level},
     )

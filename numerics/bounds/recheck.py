@@ -3,65 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from flint import arb, ctx
 
-from ...theory.balls.seeger import monte_carlo_ball, seeger_lower_ball, seeger_upper_ball
 from ...theory.errors import InvalidInput
-from ...theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
-from . import seeger
 from .certificate import Certificate, Recheck
-from .seeger import CONSTANTS
-
-Ends = tuple[arb, arb | None]
-
-
-def _seeger(inputs: dict[str, Any], digits: int) -> Ends:
-    if inputs["constant"] not in CONSTANTS:
-        raise InvalidInput(f"The certificate's constant is {inputs['constant']!r}.", f"It must be one of {CONSTANTS}.")
-    risk, kl = float(unit_interval("risk", inputs["risk"])), float(non_negative("kl", inputs["kl"]))
-    arguments = (risk, kl, sample_size("n", inputs["n"]), _level(inputs), inputs["constant"], digits)
-    return seeger_upper_ball(*arguments), seeger_lower_ball(*arguments)
-
-
-def _split(inputs: dict[str, Any], digits: int) -> Ends:
-    total, used = sample_size("n_total", inputs["n_total"]), int(non_negative("n_prior", inputs["n_prior"]))
-    if sample_size("n", inputs["n"]) != total - used:
-        raise InvalidInput(
-            "The certificate's n is not n_total - n_prior.", "The examples that made the prior do not count."
-        )
-    return _seeger(inputs, digits)
-
-
-def _monte_carlo(inputs: dict[str, Any], digits: int) -> Ends:
-    risk = float(unit_interval("risk", inputs["risk"]))
-    return monte_carlo_ball(risk, sample_size("draws", inputs["draws"]), _level(inputs), digits), None
-
-
-def _level(inputs: dict[str, Any]) -> float:
-    return log_inverse_delta(log_inv_delta=inputs["log_inv_delta"])
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a theorem's certificates are verified: the exact ends, what they bound, their own event, and which of their inputs
-    another theorem's certificate may supply."""
-
-    ends: Callable[[dict[str, Any], int], Ends]
-    quantity: str
-    event: str | None
-    parts: Mapping[str, str]
-
-
-RULES = {
-    "pb.kl": Rule(_seeger, "true Gibbs risk", seeger.EVENT, {"risk": "pb.gibbs_mc"}),
-    "pb.data_prior": Rule(_split, "true Gibbs risk", seeger.EVENT, {"risk": "pb.gibbs_mc"}),
-    # its event is named by the caller: several posteriors tried are several events
-    "pb.gibbs_mc": Rule(_monte_carlo, "empirical Gibbs risk", None, {}),
-}
+from .rules import RULES, Rule
 
 
 def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
@@ -84,7 +31,9 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
         raise InvalidInput(f"The certificate's inputs cannot be read: {type(error).__name__} {error}.") from error
     with ctx.workdps(digits + 10):
         # the exact bound may agree with 1 (or 0, for the lower side) to more digits than were asked for; it never passes it
-        if not (certificate.raw >= 1 or arb(certificate.raw) >= upper) or certificate.value < min(certificate.raw, 1.0):
+        if not (certificate.raw >= certificate.top or arb(certificate.raw) >= upper) or certificate.value < min(
+            certificate.raw, certificate.top
+        ):
             exact = upper.str(20, radius=False)
             problems.append(f"the stored value {certificate.value!r} is below the exact bound {exact}")
         if certificate.lower is not None and (
@@ -103,7 +52,7 @@ def _parts(certificate: Certificate, rule: Rule, digits: int) -> list[str]:
     """What is wrong with the certificates that supplied inputs."""
     problems = []
     for name, part in certificate.parts.items():
-        if rule.parts.get(name) != part.statement.key:
+        if part.statement.key not in rule.parts.get(name, ()):
             problems.append(f"{name} cannot come from a certificate of {part.statement.key}")
         elif not (inner := recheck(part, digits)).sound:
             problems.append(f"{name}: {inner.detail}")
@@ -115,11 +64,18 @@ def _parts(certificate: Certificate, rule: Rule, digits: int) -> list[str]:
 def _ledger_covers(certificate: Certificate, rule: Rule) -> bool:
     """The spent deltas are those of this bound and of its parts, each once, under their own names."""
     inner = [(e.event, e.log_inv_delta) for part in certificate.parts.values() for e in part.ledger.entries]
-    listed = [(e.event, e.log_inv_delta) for e in certificate.ledger.entries]
-    own = [entry for entry in listed if entry not in inner]
-    return (
-        len(listed) == len(inner) + 1
-        and len(own) == 1
-        and own[0][1] == certificate.inputs["log_inv_delta"]
-        and rule.event in (None, own[0][0])
-    )
+    own = [(e.event, e.log_inv_delta) for e in certificate.ledger.entries]
+    for entry in inner:
+        if entry not in own:
+            return False
+        own.remove(entry)
+    if len({event for event, _ in own} | {event for event, _ in inner}) != len(own) + len(inner):
+        return False
+    wanted = list(rule.events(certificate.inputs))
+    for entry in list(own):
+        for candidate in (entry, (None, entry[1])):
+            if candidate in wanted:
+                wanted.remove(candidate)
+                own.remove(entry)
+                break
+    return not own and not wanted

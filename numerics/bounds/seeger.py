@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import numpy as np
-
 from ...theory.errors import InvalidInput
-from ...theory.statement import Answer, Statement
-from ...theory.statements.pac_bayes import DATA_PRIOR, SEEGER_KL
-from ...theory.validation import finite, log_inverse_delta, non_negative, sample_size, unit_interval
+from ...theory.statement import Statement
+from ...theory.statements.pac_bayes.kl_bounds import DATA_PRIOR, SEEGER_KL
+from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..certified import kl_lower, kl_upper, log_maurer_xi_upper
-from ..confidence import DeltaLedger
 from .certificate import Certificate
+from .issue import issue, scalar, spend
 
 EVENT = "PAC-Bayes-kl over the sample"
 CONSTANTS = ("exact", "2sqrt")
@@ -92,34 +90,19 @@ def _certify(
     extra: dict[str, float | int | str],
 ) -> Certificate:
     part = risk if isinstance(risk, Certificate) else None
-    q = float(unit_interval("risk", _scalar("risk", part.value if part else risk)))
-    divergence = float(non_negative("kl", _scalar("kl", kl)))
+    q = float(unit_interval("risk", scalar("risk", part.value if part else risk)))
+    divergence = float(non_negative("kl", scalar("kl", kl)))
     size = sample_size("n", n)
-    level = log_inverse_delta(delta, log_inv_delta)
-    ledger = DeltaLedger.single(EVENT, level, delta)
-    if part is not None:
-        ledger = part.ledger.merge(ledger)
+    spent = spend(EVENT, delta, log_inv_delta)
+    level = spent.log_inv_delta
     c = complexity(divergence, size, level, constant)
     value = float(kl_upper(q, c))
-    answers = {a.name: Answer.CANNOT_BE_CHECKED for a in statement.assumptions}
-    if part is not None:
-        answers |= part.answers  # what was seen of the losses, and how the draws were made
-    return Certificate(
-        value=value,
-        raw=value,
+    return issue(
+        statement,
+        value,
         lower=None if part is not None else float(kl_lower(q, c)),
         quantity="true Gibbs risk",
-        statement=statement,
-        ledger=ledger,
-        answers=answers,
+        spent=(spent,),
         inputs={"risk": q, "kl": divergence, "n": size, "log_inv_delta": level, "constant": constant, **extra},
-        parts={"risk": part} if part is not None else {},
+        parts={"risk": part} if part is not None else {},  # it also says what was seen of the losses and the draws
     )
-
-
-def _scalar(name: str, value: Any) -> Any:
-    if np.ndim(value) != 0:
-        raise InvalidInput(
-            f"{name} has shape {np.shape(value)}; one number is expected.", "Average it over examples and draws first."
-        )
-    return value

@@ -11,7 +11,7 @@ import torch
 
 from ...theory.errors import InvalidInput
 from ...theory.statement import Answer
-from ...theory.statements.pac_bayes import BOUNDED_LOSS
+from ...theory.statements.pac_bayes.common import BOUNDED_LOSS
 from ...theory.validation import finite, log_inverse_delta, sample_size
 from ..bounds import Certificate, gibbs_monte_carlo, seeger_kl, seeger_kl_split
 from ..bounds.from_losses import MONTE_CARLO_SHARE

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput, NonvacuousError
-from ...theory.statements.pac_bayes import FRESH_DRAWS, PRIOR_FIRST, RANDOM_SPLIT
+from ...theory.statements.pac_bayes.common import FRESH_DRAWS, PRIOR_FIRST, RANDOM_SPLIT
 from ...theory.validation import log_inverse_delta, sample_size
 from ..bounds import Certificate
 from ..bounds import load as load_certificate

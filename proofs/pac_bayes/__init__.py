@@ -1,13 +1,25 @@
-"""PAC-Bayes and large deviations, in teaching order."""
+"""PAC-Bayes and large deviations, theme by theme in teaching order."""
 
-from . import change_of_measure, cramer, data_prior, kl_inverse, maurer, monte_carlo, seeger
+from . import (
+    diversity,
+    foundations,
+    held_out,
+    kl_bounds,
+    large_deviations,
+    majority_vote,
+    other_divergences,
+    time_uniform,
+    variance,
+)
 
 PAC_BAYES = (
-    change_of_measure.RESULT,
-    kl_inverse.RESULT,
-    maurer.RESULT,
-    seeger.RESULT,
-    monte_carlo.RESULT,
-    data_prior.RESULT,
-    cramer.RESULT,
+    *foundations.RESULTS,
+    *held_out.RESULTS,
+    *kl_bounds.RESULTS,
+    *variance.RESULTS,
+    *majority_vote.RESULTS,
+    *time_uniform.RESULTS,
+    *other_divergences.RESULTS,
+    *large_deviations.RESULTS,
+    *diversity.RESULTS,
 )

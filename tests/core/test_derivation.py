@@ -53,7 +53,7 @@ def test_a_failed_lemma_fails_what_rests_on_it():
     from dataclasses import replace
 
     from nonvacuous.proofs.derivations import derive
-    from nonvacuous.proofs.pac_bayes import change_of_measure, maurer
+    from nonvacuous.proofs.pac_bayes.foundations import change_of_measure, maurer
     from nonvacuous.theory.axioms import TextbookAxiom
     from nonvacuous.theory.derivation import Uses
 

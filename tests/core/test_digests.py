@@ -10,7 +10,8 @@ import pytest
 
 from nonvacuous.errors import InvalidInput
 from nonvacuous.numerics.digests import code_digest, content_digest, label, source_modules
-from nonvacuous.proofs.pac_bayes import maurer, seeger
+from nonvacuous.proofs.pac_bayes.foundations import maurer
+from nonvacuous.proofs.pac_bayes.kl_bounds import seeger
 from nonvacuous.proofs.verification import verify
 
 

@@ -75,7 +75,7 @@ def test_identity_is_by_content():
 
 
 def test_code_digest_follows_imports():
-    from nonvacuous.proofs.pac_bayes import seeger
+    from nonvacuous.proofs.pac_bayes.kl_bounds import seeger
 
     modules = source_modules([seeger.predict])
     assert "nonvacuous.numerics.certified.kl_newton" in modules
@@ -111,7 +111,7 @@ def test_damaged_values_are_measured_again(tmp_path):
 
 @pytest.mark.parametrize("content", [b"3", b"null", b"\xff\xfe", b"{", b"{}"])
 def test_damaged_verdicts_are_judged_again(tmp_path, content):
-    from nonvacuous.proofs.pac_bayes import maurer
+    from nonvacuous.proofs.pac_bayes.foundations import maurer
     from nonvacuous.proofs.verification import standing_verdict, verdict_path
 
     path = verdict_path(tmp_path, "pb.xi")

@@ -13,7 +13,7 @@ from pages import Page, check, problems, result, store, verdict
 
 from nonvacuous.bounds import seeger_kl
 from nonvacuous.numerics.methods import METHODS
-from nonvacuous.proofs.pac_bayes import change_of_measure, maurer
+from nonvacuous.proofs.pac_bayes.foundations import change_of_measure, maurer
 from nonvacuous.proofs.verification import verify
 from nonvacuous.report import write_report
 from nonvacuous.theory.errors import StorageError

@@ -10,15 +10,15 @@ from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from ...numerics.claims import Agreement, Comparison, Enclosures, Inequality
-from ...numerics.randomness import generator
-from ...numerics.store import Rows
-from ...theory.axioms import JENSEN, RADON_NIKODYM
-from ...theory.derivation import Algebra, Axiom
-from ...theory.errors import InvalidInput
-from ...theory.statements.pac_bayes import DV
-from ...theory.validation import finite, non_negative
-from ..result import ByBudget, Check, Control, Result
+from ....numerics.claims import Agreement, Comparison, Enclosures, Inequality
+from ....numerics.randomness import generator
+from ....numerics.store import Rows
+from ....theory.axioms import JENSEN, RADON_NIKODYM
+from ....theory.derivation import Algebra, Axiom
+from ....theory.errors import InvalidInput
+from ....theory.statements.pac_bayes.foundations import DV
+from ....theory.validation import finite, non_negative
+from ...result import ByBudget, Check, Control, Result
 
 DIGITS = 40
 

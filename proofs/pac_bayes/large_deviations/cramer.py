@@ -10,17 +10,17 @@ import mpmath
 import numpy as np
 from scipy.special import gammainc
 
-from ...numerics.certified import cgf_exponential, inverse_rate_exponential, rate_exponential
-from ...numerics.claims import Agreement, Comparison, Coverage, Formula, HighProbabilityBound
-from ...numerics.store import Rows
-from ...theory.axioms import CHERNOFF, INDEPENDENCE, LEGENDRE
-from ...theory.balls.exponential import cgf_exponential_ball, inverse_rate_exponential_ball, rate_exponential_ball
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.errors import InvalidInput
-from ...theory.statements.pac_bayes import CRAMER
-from ...theory.validation import finite, non_negative
-from ..result import ByBudget, Check, Control, Result
-from . import change_of_measure
+from ....numerics.certified import cgf_exponential, inverse_rate_exponential, rate_exponential
+from ....numerics.claims import Agreement, Comparison, Coverage, Formula, HighProbabilityBound
+from ....numerics.store import Rows
+from ....theory.axioms import CHERNOFF, INDEPENDENCE, LEGENDRE
+from ....theory.balls.exponential import cgf_exponential_ball, inverse_rate_exponential_ball, rate_exponential_ball
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.errors import InvalidInput
+from ....theory.statements.pac_bayes.large_deviations import CRAMER
+from ....theory.validation import finite, non_negative
+from ...result import ByBudget, Check, Control, Result
+from ..foundations import change_of_measure
 
 HALF_ULP = 2.0**-53
 

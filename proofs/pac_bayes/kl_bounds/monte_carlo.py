@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from ...numerics.bounds import gibbs_monte_carlo
-from ...numerics.certified import kl_upper
-from ...numerics.claims import Coverage, Formula, HighProbabilityBound
-from ...numerics.store import Rows
-from ...theory.axioms import CHERNOFF, INDEPENDENCE, JENSEN
-from ...theory.balls.seeger import monte_carlo_ball
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.statements.pac_bayes import GIBBS_MC
-from ...theory.validation import log_inverse_delta, sample_size, unit_interval
-from ..result import ByBudget, Check, Control, Result
-from . import kl_inverse
+from ....numerics.bounds import gibbs_monte_carlo
+from ....numerics.certified import kl_upper
+from ....numerics.claims import Coverage, Formula, HighProbabilityBound
+from ....numerics.store import Rows
+from ....theory.axioms import CHERNOFF, INDEPENDENCE, JENSEN
+from ....theory.balls.seeger import monte_carlo_ball
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.statements.pac_bayes.kl_bounds import GIBBS_MC
+from ....theory.validation import log_inverse_delta, sample_size, unit_interval
+from ...result import ByBudget, Check, Control, Result
+from ..foundations import kl_inverse
 
 HALF_ULP = 2.0**-53
 

@@ -8,20 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from ...numerics.bounds import seeger_kl_split
-from ...numerics.bounds.seeger import complexity
-from ...numerics.certified import kl_lower, kl_upper, log_maurer_xi
-from ...numerics.claims import Coverage, Formula, HighProbabilityBound
-from ...numerics.store import Rows
-from ...theory.axioms import CONDITIONING, FUBINI
-from ...theory.balls.seeger import seeger_upper_ball
-from ...theory.derivation import Axiom, Uses
-from ...theory.errors import InvalidInput
-from ...theory.statements.pac_bayes import DATA_PRIOR
-from ...theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
-from ..result import ByBudget, Check, Control, Result
+from ....numerics.bounds import seeger_kl_split
+from ....numerics.bounds.seeger import complexity
+from ....numerics.certified import kl_lower, kl_upper, log_maurer_xi
+from ....numerics.claims import Coverage, Formula, HighProbabilityBound
+from ....numerics.store import Rows
+from ....theory.axioms import CONDITIONING, FUBINI
+from ....theory.balls.seeger import seeger_upper_ball
+from ....theory.derivation import Axiom, Uses
+from ....theory.errors import InvalidInput
+from ....theory.statements.pac_bayes.kl_bounds import DATA_PRIOR
+from ....theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
+from ...result import ByBudget, Check, Control, Result
+from ..small_worlds import (
+    LOSSES,
+    OUTCOMES,
+    PRIOR,
+    World,
+    compositions,
+    count_probability,
+    exponent,
+    failure,
+    kl,
+    moment,
+)
 from . import seeger
-from .small_worlds import LOSSES, OUTCOMES, PRIOR, World, compositions, count_probability, exponent, failure, kl, moment
 
 HALF_ULP = 2.0**-53
 TEMPERATURE = 8.0  # how strongly the learned prior follows the first part

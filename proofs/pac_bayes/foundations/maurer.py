@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ...numerics.certified import maurer_xi
-from ...numerics.claims import Agreement, Comparison, Formula
-from ...numerics.store import Rows
-from ...theory.axioms import FUBINI
-from ...theory.balls.maurer import maurer_xi_ball, xi_exact
-from ...theory.derivation import Algebra, Axiom, Cited, Enumeration
-from ...theory.statements.pac_bayes import XI
-from ...theory.validation import sample_size
-from ..result import ByBudget, Check, Control, Result
+from ....numerics.certified import maurer_xi
+from ....numerics.claims import Agreement, Comparison, Formula
+from ....numerics.store import Rows
+from ....theory.axioms import FUBINI
+from ....theory.balls.maurer import maurer_xi_ball, xi_exact
+from ....theory.derivation import Algebra, Axiom, Cited, Enumeration
+from ....theory.statements.pac_bayes.foundations import XI
+from ....theory.validation import sample_size
+from ...result import ByBudget, Check, Control, Result
 
 HALF_ULP = 2.0**-53
 WIDTH = 8 * HALF_ULP  # the derived rounding error of `maurer_xi` is below four ulps at every n

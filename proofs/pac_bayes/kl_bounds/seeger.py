@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
-from ...numerics.bounds import seeger_kl
-from ...numerics.bounds.seeger import complexity
-from ...numerics.certified import kl_lower, kl_upper, log_maurer_xi
-from ...numerics.claims import Coverage, Formula, HighProbabilityBound
-from ...numerics.store import Rows
-from ...theory.axioms import FUBINI, JENSEN, MARKOV
-from ...theory.balls.seeger import seeger_lower_ball, seeger_upper_ball
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.statements.pac_bayes import SEEGER_KL
-from ...theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
-from ..result import ByBudget, Check, Control, Result
-from . import change_of_measure, kl_inverse, maurer
-from .small_worlds import World, exponent, failure, moment, world_a, world_b, worst_posteriors
+from ....numerics.bounds import seeger_kl
+from ....numerics.bounds.seeger import complexity
+from ....numerics.certified import kl_lower, kl_upper, log_maurer_xi
+from ....numerics.claims import Coverage, Formula, HighProbabilityBound
+from ....numerics.store import Rows
+from ....theory.axioms import FUBINI, JENSEN, MARKOV
+from ....theory.balls.seeger import seeger_lower_ball, seeger_upper_ball
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.statements.pac_bayes.kl_bounds import SEEGER_KL
+from ....theory.validation import log_inverse_delta, non_negative, sample_size, unit_interval
+from ...result import ByBudget, Check, Control, Result
+from ..foundations import change_of_measure, kl_inverse, maurer
+from ..small_worlds import World, exponent, failure, moment, world_a, world_b, worst_posteriors
 
 HALF_ULP = 2.0**-53
 

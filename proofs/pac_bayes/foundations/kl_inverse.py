@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...numerics.certified import kl_lower, kl_upper, kl_upper_parts
-from ...numerics.claims import Agreement, Comparison, Formula
-from ...numerics.randomness import generator
-from ...numerics.store import Rows
-from ...theory.axioms import MONOTONE_INVERSE
-from ...theory.balls.kl import binary_kl_ball, kl_lower_ball, kl_upper_ball
-from ...theory.derivation import Algebra, Axiom
-from ...theory.statements.pac_bayes import KLINV
-from ...theory.validation import non_negative, unit_interval
-from ..result import ByBudget, Check, Control, Result
+from ....numerics.certified import kl_lower, kl_upper, kl_upper_parts
+from ....numerics.claims import Agreement, Comparison, Formula
+from ....numerics.randomness import generator
+from ....numerics.store import Rows
+from ....theory.axioms import MONOTONE_INVERSE
+from ....theory.balls.kl import binary_kl_ball, kl_lower_ball, kl_upper_ball
+from ....theory.derivation import Algebra, Axiom
+from ....theory.statements.pac_bayes.foundations import KLINV
+from ....theory.validation import non_negative, unit_interval
+from ...result import ByBudget, Check, Control, Result
 
 HALF_ULP = 2.0**-53
 

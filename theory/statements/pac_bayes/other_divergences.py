@@ -1,0 +1,7 @@
+"""Beyond KL: Renyi, chi-square, Wasserstein, one draw from the posterior, mutual information."""
+
+from __future__ import annotations
+
+from ...statement import Statement
+
+STATEMENTS: tuple[Statement, ...] = ()
