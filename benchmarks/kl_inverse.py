@@ -84,6 +84,29 @@ def speed(size: int, peer_size: int, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def torch_with_gradient(size: int, repeats: int) -> dict[str, float]:
+    """`kl_upper` on torch tensors, value and both derivatives, against the NumPy function on the same numbers."""
+    import torch
+
+    from nonvacuous.numerics.certify.objectives import kl_upper as differentiable
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(1)
+    q, c = rng.uniform(0, 0.3, size), rng.uniform(0, 0.1, size)
+
+    def with_gradient() -> None:
+        risk, level = (torch.tensor(value, requires_grad=True) for value in (q, c))
+        differentiable(risk, level).sum().backward()
+
+    with_gradient()
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(cost(with_gradient)[0])
+        theirs.append(cost(kl_upper, q, c)[0])
+    slow, fast = float(np.median(ours)), float(np.median(theirs))
+    return {"torch_per_cpu_second": size / slow, "kl_upper_per_cpu_second": size / fast, "times_slower": slow / fast}
+
+
 def scalar_microseconds(repeats: int) -> float:
     def calls() -> None:
         for _ in range(200):
@@ -147,6 +170,7 @@ def main() -> None:
     share = 10 if options.quick else 1
     report: dict[str, Any] = {
         "speed": speed(1_000_000 // share, 20_000 // share, repeats=5),
+        "torch_with_gradient": torch_with_gradient(1_000_000 // share, repeats=5),
         "scalar_call_microseconds": scalar_microseconds(repeats=7),
         "soundness": soundness(100_000 // share),
     }
@@ -159,6 +183,10 @@ def main() -> None:
     for row in report["speed"]:
         rates = f"{row['kl_upper_per_cpu_second']:12,.0f} {row['bisection_per_cpu_second']:12,.0f} {row['ratio']:7.1f}"
         print(f"{row['workload']:50s} {rates} {row['kl_upper_per_wall_second']:12,.0f}")
+    found = report["torch_with_gradient"]
+    print(
+        f"torch, value and gradient: {found['torch_per_cpu_second']:,.0f} per second, {found['times_slower']:.1f} times slower"
+    )
     print(f"one scalar call: {report['scalar_call_microseconds']:.0f} microseconds")
     found = report["soundness"]
     print(f"hard inputs against balls at 60 digits: {found}")

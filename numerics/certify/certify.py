@@ -23,6 +23,13 @@ from .losses import Loss
 from .monte_carlo import MEMORY_MB, Drawn, draw_risks, labelled_data
 
 DRAWS = 10_000
+MOST_PARTS = 16
+PART = 64  # examples: below that, drawing parameters costs more than using them
+
+
+def default_parts(examples: int) -> int:
+    """How many parts of the examples get posterior draws of their own: as many as leave 64 examples each, at most 16."""
+    return max(1, min(MOST_PARTS, examples // PART))
 
 
 def certify(
@@ -34,6 +41,7 @@ def certify(
     seed: int,
     n_prior: int = 0,
     draws: int = DRAWS,
+    parts: int | None = None,
     monte_carlo_share: float = MONTE_CARLO_SHARE,
     loss: Literal["zero_one", "cross_entropy"] = "zero_one",
     pmin: float | None = None,
@@ -54,7 +62,8 @@ def certify(
         (pb.kl; pb.data_prior where the prior was learned).
     seed: of the posterior draws. Certifying several posteriors, or several seeds, and quoting the best is a union over them.
     n_prior: how many further examples the prior was learned from. They do not count for the bound.
-    draws: predictors drawn, each evaluated on all n examples.
+    draws, parts: the examples are cut into `parts` (None: `default_parts(n)`), and for each part `draws` predictors are drawn and evaluated
+        on it. The more parts, the less the draws cost (pb.gibbs_mc).
     loss, pmin: "zero_one" (a tie counts as an error) or the "cross_entropy" clamped and rescaled at `pmin`.
     memory_mb, vectorize, progress: working memory; see `draw_risks`; called with `Drawn` events.
 
@@ -72,12 +81,15 @@ def certify(
     divergence = kl_divergence(posterior, prior)
     placed = on_device(posterior, device)
     x, y = labelled_data(data, placed.network)
+    pieces = default_parts(len(x)) if parts is None else sample_size("parts", parts)
 
     risks = draw_risks(
-        placed, x, y, measured, draws=count, seed=seed, memory_mb=memory_mb, vectorize=vectorize, progress=progress
-    )
+        placed, x, y, measured, draws=count, parts=pieces, seed=seed, memory_mb=memory_mb, vectorize=vectorize, progress=progress,
+    )  # fmt: skip
     shares = split_delta(delta, monte_carlo_share)
-    estimate = gibbs_monte_carlo(risk=risks.mean_upward, draws=count, delta=shares[0]).confirm(BOUNDED_LOSS.name)
+    estimate = gibbs_monte_carlo(
+        risk=risks.mean_upward, draws=count, delta=shares[0], examples=len(x), largest_part=risks.largest_part
+    ).confirm(BOUNDED_LOSS.name)
     if learned:
         total = len(x) + int(learned)
         bound = seeger_kl_split(risk=estimate, kl=divergence, n=total, n_prior=int(learned), delta=shares[1])

@@ -1,6 +1,6 @@
 """Losses of fresh draws from a Gaussian posterior on a data set: every draw on all examples, many draws at once.
 
-The k-th draw is a function of (seed, k) only. Neither the memory limit nor the batches change which predictors are drawn; they can
+The k-th draw of a part is a function of (seed, part, k) only. Neither the memory limit nor the batches change which predictors are drawn; they can
 change the last bits of an output, as any reordering of floating-point sums does.
 """
 
@@ -29,7 +29,7 @@ MEMORY_MB = 16  # small enough for a core's outer cache, where batched products 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Progress: `draws` of `total` posterior draws are done; `risk` is their mean loss so far."""
+    """Progress: `draws` of `total` posterior draws, of all parts, are done; `risk` is the mean loss so far on the present part."""
 
     draws: int
     total: int
@@ -38,11 +38,15 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class DrawnRisks:
-    """Sum over all `examples` of the loss, for every draw: exact integers for the 0-1 loss, float64 sums otherwise."""
+    """Sum over all `examples` of the loss, for every draw: exact integers for the 0-1 loss, float64 sums otherwise.
+
+    With several parts, entry k adds up the k-th draws of all parts; `largest_part` is the number of examples in the largest.
+    """
 
     sums: Float[Tensor, " draws"]
     examples: int
     loss: Loss
+    largest_part: int
 
     @property
     def per_draw(self) -> Float[Tensor, " draws"]:
@@ -132,24 +136,33 @@ def draw_risks(
     seed: int,
     memory_mb: float = MEMORY_MB,
     vectorize: bool = True,
+    parts: int = 1,
     progress: Callable[[Drawn], None] | None = None,
 ) -> DrawnRisks:
-    """Empirical risk of `draws` fresh predictors, each over all examples (x, y) of `labelled_data`; memory does not grow with draws.
+    """Empirical risk of `draws` fresh predictors on all examples (x, y) of `labelled_data`; memory does not grow with draws.
 
+    parts: the examples are cut into as many nearly equal runs, each with draws of its own: for about the cost of the same number of
+    passes over the data the mean rests on `parts` times as many independent draws.
     `vectorize=False` evaluates one draw after another, for modules that torch.func.vmap cannot map. Raises `InvalidInput`;
     `NumericalFailure` where an output is not finite.
     """
-    total = sample_size("draws", draws)
+    total, pieces = sample_size("draws", draws), sample_size("parts", parts)
+    if pieces > len(x):
+        raise InvalidInput(f"parts is {pieces} for {len(x)} examples.", "A part needs at least one example.")
     sums = torch.zeros(total, dtype=torch.float64)
-    done = 0
-    for rows, part in _blocks(posterior, x, y, loss, total, seed, memory_mb, vectorize):
-        sums[rows] += part.sum(-1, dtype=torch.float64).cpu()
-        if progress is not None and rows.stop > done and done > 0:
-            progress(Drawn(done, total, float(sums[:done].mean()) / len(x)))
-        done = rows.stop
-    if progress is not None:
-        progress(Drawn(total, total, float(sums.mean()) / len(x)))
-    return DrawnRisks(sums, len(x), loss)
+    runs = list(zip(x.tensor_split(pieces), y.tensor_split(pieces), strict=True))
+    for index, (inputs, labels) in enumerate(runs):
+        own, done, seen = torch.zeros_like(sums), 0, index * total
+        stream = STREAM if index == 0 else f"{STREAM}, part {index}"
+        for rows, part in _blocks(posterior, inputs, labels, loss, total, seed, memory_mb, vectorize, stream):
+            own[rows] += part.sum(-1, dtype=torch.float64).cpu()
+            if progress is not None and rows.stop > done and done > 0:
+                progress(Drawn(seen + done, pieces * total, float(own[:done].mean()) / len(inputs)))
+            done = rows.stop
+        sums += own
+        if progress is not None:
+            progress(Drawn(seen + total, pieces * total, float(own.mean()) / len(inputs)))
+    return DrawnRisks(sums, len(x), loss, max(len(labels) for _, labels in runs))
 
 
 def draw_losses(
@@ -182,10 +195,11 @@ def _blocks(
     seed: int,
     memory_mb: float,
     vectorize: bool,
+    purpose: str = STREAM,
 ) -> Iterator[tuple[slice, Tensor]]:
     """Losses (draws of the block, examples of the batch), batch after batch within a block of draws."""
     network = posterior.network
-    stream = generator(seed, STREAM, network.device)
+    stream = generator(seed, purpose, network.device)
     block, batch = _plan(network, x, draws, memory_mb) if vectorize else (1, len(x))
 
     def evaluate(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:

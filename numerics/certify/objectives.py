@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..certified import kl_upper_parts
 
-Objective = Literal["quad", "kl_inverse", "risk"]
-OBJECTIVES = ("quad", "kl_inverse", "risk")
+Objective = Literal["quad", "kl_inverse", "lambda", "mcallester", "elbo", "risk"]
+OBJECTIVES = ("quad", "kl_inverse", "lambda", "mcallester", "elbo", "risk")
 
 
 class KlUpper(torch.autograd.Function):
@@ -76,13 +76,22 @@ def objective_value(
 ) -> Tensor:
     """The objective at an empirical risk in [0, 1] and a divergence, with c = (kl + log_constant)/n, log_constant = ln(xi(n)/delta).
 
-    "quad": (sqrt(risk + c/2) + sqrt(c/2))^2 (pb.quad, Perez-Ortiz et al. 2021). "kl_inverse": UP(risk, c) itself, the risk raised to
-    1/(10 n) where its derivative would be infinite. "risk": the risk alone, without a divergence.
+    "quad": (sqrt(risk + c/2) + sqrt(c/2))^2 (pb.quad, f_quad of Perez-Ortiz et al. 2021). "kl_inverse": UP(risk, c) itself, the risk
+    raised to 1/(10 n) where its derivative would be infinite. "lambda": risk/(1-l/2) + c/(l(1-l/2)) (pb.lambda; Thiemann et al. 2017) at
+    the l that is best for the present numbers, held fixed in the gradient, which is one step of alternating minimisation. "mcallester":
+    risk + sqrt(c/2) (f_classic). "elbo": risk + kl/n, no bound at all (f_bbb). "risk": the risk alone, without a divergence.
     """
     if kind == "risk" or kl is None:
         return risk
+    if kind == "elbo":
+        return risk + kl / n
     c = (kl + log_constant) / n
+    half = 0.5 * c
     if kind == "quad":
-        half = 0.5 * c
         return torch.square(torch.sqrt(risk + half) + torch.sqrt(half))
+    if kind == "mcallester":
+        return risk + torch.sqrt(half)
+    if kind == "lambda":
+        best = (2 / (torch.sqrt(2 * risk / c + 1) + 1)).detach()
+        return risk / (1 - best / 2) + c / (best * (1 - best / 2))
     return kl_upper(risk.clamp(min=1 / (10 * n)), c)

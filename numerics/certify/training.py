@@ -34,7 +34,8 @@ from .objectives import OBJECTIVES, Objective, gaussian_kl, objective_value
 class TrainingConfig:
     """How to train. Raises `InvalidInput` for a choice that makes no sense.
 
-    objective: "quad" or "kl_inverse" (bounds of the true risk), or "risk" (no divergence: for learning a prior).
+    objective: "quad", "kl_inverse", "lambda" or "mcallester" (bounds of the true risk), "elbo" (risk + KL/n, no bound), or "risk" (no
+    divergence: for learning a prior); see `objective_value`.
     train_scales: False keeps the scales of the start, as a prior of one fixed scale needs.
     pmin: bound of the cross-entropy; delta: confidence that the objective is written for.
     """
@@ -190,7 +191,7 @@ def _prepare(
     generator(seed, "validation", torch.device("cpu"))
     if config.objective == "risk" and (prior is not None or n_bound is not None):
         raise InvalidInput(
-            "The objective 'risk' has no divergence.", "Leave prior and n_bound out, or choose 'quad' or 'kl_inverse'."
+            "The objective 'risk' has no divergence.", "Leave prior and n_bound out, or choose another objective."
         )
     x, y = labelled_data(data, start.network)
     n = len(x) if n_bound is None else sample_size("n_bound", n_bound)

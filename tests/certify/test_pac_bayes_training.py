@@ -85,6 +85,22 @@ def test_objectives_are_ordered_and_match_their_formulas(risk, kl, n):
     floored = float(objective_value("quad", torch.tensor(max(risk, 1 / (10 * n)), dtype=torch.float64), *arguments[1:]))
     assert inverse <= floored * (1 + 1e-14)
     assert float(objective_value("risk", arguments[0], None, n, 0.0)) == risk
+    # the lambda objective at its best lambda is quad (pb.lambda), and McAllester's is never below either
+    assert float(objective_value("lambda", *arguments)) == pytest.approx(quad, rel=1e-12)
+    mcallester = float(objective_value("mcallester", *arguments))
+    assert mcallester == pytest.approx(risk + math.sqrt(c / 2), rel=1e-14)
+    assert mcallester >= float(certified_upper(risk, c)) * (1 - 1e-14)
+    assert float(objective_value("elbo", *arguments)) == pytest.approx(risk + kl / n, rel=1e-14)
+
+
+def test_the_lambda_objective_has_the_gradient_of_quad():
+    """At the minimiser in lambda its derivative vanishes, so that holding lambda fixed changes nothing (envelope theorem)."""
+    gradients = []
+    for kind in ("lambda", "quad"):
+        risk, kl = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.07, 40.0))
+        gradients.append(torch.autograd.grad(objective_value(kind, risk, kl, 2000, 8.0), (risk, kl)))
+    for one, other in zip(*gradients, strict=True):
+        assert float(one) == pytest.approx(float(other), rel=1e-12)
 
 
 def points(count=60, seed=0):
@@ -112,7 +128,7 @@ def test_the_training_divergence_is_the_certified_one():
     assert float(gaussian_kl(*flat)) == pytest.approx(kl_divergence(posterior, prior), rel=1e-12)
 
 
-@pytest.mark.parametrize("objective", ["quad", "kl_inverse"])
+@pytest.mark.parametrize("objective", ["quad", "kl_inverse", "lambda", "mcallester", "elbo"])
 def test_from_a_learned_prior_to_a_certificate_on_sixty_points(objective):
     x, y = points(60)
     start = from_module(network(), 0.1)
@@ -196,7 +212,7 @@ def test_divergence_of_the_optimizer_is_an_error():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "mcallester"},
+        {"objective": "f_quad"},
         {"epochs": 0},
         {"epochs": 1.5},
         {"batch_size": True},

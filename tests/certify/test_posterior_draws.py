@@ -121,7 +121,7 @@ def test_progress_and_seeds():
 def test_the_mean_is_rounded_upward(counts, fractions):
     for values, examples, loss in ((counts, 719, LOSSES[0]), (fractions, 17, LOSSES[1])):
         sums = torch.tensor(values, dtype=torch.float64)
-        got = DrawnRisks(sums, examples, loss).mean_upward
+        got = DrawnRisks(sums, examples, loss, examples).mean_upward
         exact = sum((Fraction(v) for v in sums.tolist()), Fraction(0)) / (len(values) * examples)
         assert min(exact, 1) <= Fraction(got)
         assert got <= min(1.0, float(exact) * (1 + (examples + 8) * 2.0**-53) + 5e-324)
@@ -251,3 +251,27 @@ def test_bad_options():
     ):
         with pytest.raises(InvalidInput):
             Loss(*options)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_parts_have_draws_of_their_own(loss):
+    gaussian, (x, y) = from_module(convolutional(), 0.3), images()
+    whole = draw_losses(gaussian, x, y, loss, draws=6, seed=0)
+    got = draw_risks(gaussian, x, y, loss, draws=6, seed=0, parts=3)
+    assert got.largest_part == max(len(part) for part in x.tensor_split(3))
+    first = len(x.tensor_split(3)[0])
+    # the first part sees the draws of a single-part run; the others must not
+    alone = draw_risks(gaussian, x[:first], y[:first], loss, draws=6, seed=0).sums
+    assert torch.equal(alone, whole[:, :first].sum(1))
+    rest = got.sums - alone
+    assert not torch.allclose(rest, whole[:, first:].sum(1))
+    with pytest.raises(InvalidInput, match="parts"):
+        draw_risks(gaussian, x, y, loss, draws=6, seed=0, parts=len(x) + 1)
+
+
+def test_parts_estimate_the_same_risk():
+    gaussian, (x, y) = from_module(convolutional(), 0.3), images()
+    one = draw_risks(gaussian, x, y, LOSSES[0], draws=4000, seed=0).per_draw
+    many = draw_risks(gaussian, x, y, LOSSES[0], draws=4000, seed=1, parts=len(x)).per_draw
+    error = math.hypot(float(one.std()), float(many.std())) / math.sqrt(4000)
+    assert abs(float(one.mean() - many.mean())) < multiplier() * error

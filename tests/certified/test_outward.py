@@ -1,0 +1,79 @@
+"""Outward arithmetic: never on the unsafe side of the exact result, never more than a few floats away, exact where it can be."""
+
+import math
+from fractions import Fraction
+
+import mpmath
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nonvacuous.numerics.certified import outward
+
+numbers = st.floats(-1e300, 1e300)
+moderate = st.floats(-700, 700)
+positive = st.floats(1e-300, 1e300)
+
+
+def near(low, exact, high, steps):
+    """low <= exact <= high with at most `steps` floats between the ends."""
+    assert Fraction(low) <= exact <= Fraction(high)
+    for _ in range(steps):
+        low = math.nextafter(low, math.inf)
+    assert low >= high
+
+
+@given(a=numbers, b=numbers, c=numbers)
+def test_sums_products_and_quotients_enclose_exactly(a, b, c):
+    near(outward.add_down(a, b, c), Fraction(a) + Fraction(b) + Fraction(c), outward.add_up(a, b, c), 1)
+    near(outward.sub_down(a, b), Fraction(a) - Fraction(b), outward.sub_up(a, b), 1)
+    if abs(Fraction(a) * Fraction(b)) < Fraction(10) ** 308:
+        near(outward.mul_down(a, b), Fraction(a) * Fraction(b), outward.mul_up(a, b), 1)
+    if b and abs(Fraction(a) / Fraction(b)) < Fraction(10) ** 308:
+        near(outward.div_down(a, b), Fraction(a) / Fraction(b), outward.div_up(a, b), 1)
+
+
+def test_exact_results_stay_exact():
+    assert outward.add_up(0.25, 0.5) == outward.add_down(0.25, 0.5) == 0.75
+    assert outward.mul_up(3.0, 0.25) == 0.75
+    assert outward.div_up(3.0, 4.0) == outward.div_down(3.0, 4.0) == 0.75
+    assert outward.sqrt_up(2.25) == outward.sqrt_down(2.25) == 1.5
+    assert outward.log_up(1.0) == outward.exp_up(0.0) - 1 == outward.expm1_up(0.0) == outward.log1p_down(0.0) == 0.0
+
+
+@pytest.mark.parametrize(("a", "b"), [(1e308, 10.0), (1e308, 1e308)])
+def test_overflow_is_infinite_on_the_safe_side_only(a, b):
+    assert outward.mul_up(a, b) == math.inf
+    assert outward.mul_down(a, b) == 1.7976931348623157e308
+    assert outward.div_up(a, 1 / b) == math.inf
+    assert outward.div_down(a, 1 / b) < math.inf
+    assert outward.mul_down(-a, b) == -math.inf
+    assert outward.add_up(math.inf, 1.0) == math.inf
+
+
+@given(a=positive)
+def test_roots_and_logarithms(a):
+    low, high = outward.sqrt_down(a), outward.sqrt_up(a)
+    assert Fraction(low) ** 2 <= Fraction(a) <= Fraction(high) ** 2
+    with mpmath.workdps(60):
+        exact = mpmath.log(mpmath.mpf(a))
+        assert outward.log_down(a) <= exact <= outward.log_up(a)
+    assert outward.log_up(a) - outward.log_down(a) <= 5 * math.ulp(math.log(a))
+
+
+@given(a=moderate)
+def test_exponentials(a):
+    with mpmath.workdps(400):  # e^a - 1 near a = 0
+        x = mpmath.mpf(a)
+        assert outward.exp_down(a) <= mpmath.exp(x) <= outward.exp_up(a)
+        assert outward.expm1_down(a) <= mpmath.expm1(x) <= outward.expm1_up(a)
+        if a > -1:
+            assert outward.log1p_down(a) <= mpmath.log1p(x) <= outward.log1p_up(a)
+
+
+@given(a=st.floats(-1e300, -700))
+def test_underflow_keeps_its_side(a):
+    assert outward.exp_up(a) > 0
+    assert outward.exp_down(a) >= 0
+    assert outward.expm1_down(a) == -1.0
+    assert outward.expm1_up(a) > -1.0
