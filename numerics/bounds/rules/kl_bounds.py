@@ -28,7 +28,10 @@ def _split(inputs: Inputs, digits: int) -> Ends:
 
 def _monte_carlo(inputs: Inputs, digits: int) -> Ends:
     risk = float(unit_interval("risk", inputs["risk"]))
-    return monte_carlo_ball(risk, sample_size("draws", inputs["draws"]), level(inputs), digits), None
+    total, part = sample_size("examples", inputs["examples"]), sample_size("largest_part", inputs["largest_part"])
+    if part > total:
+        raise InvalidInput(f"A part of {part} examples in a whole of {total}.", "It cannot be larger.")
+    return monte_carlo_ball(risk, sample_size("draws", inputs["draws"]) * total // part, level(inputs), digits), None
 
 
 RULES = {

@@ -25,11 +25,12 @@ GIBBS_MC = Statement(
     key="pb.gibbs_mc",
     title="Monte-Carlo estimate of the empirical Gibbs risk",
     kind=Kind.CERTIFICATE,
-    text="Draw m predictors from Q and let rh_MC be the mean of their empirical risks, each over all examples. With probability at least "
-    "1-delta over the draws: rh_Q <= UP(rh_MC, ln(1/delta)/m).",
-    latex=r"\hat r_Q \le \mathrm{UP}\left(\hat r_{\mathrm{MC}}, \frac{\ln(1/\delta)}{m}\right)",
+    text="Cut the n examples into parts of at most b and draw m predictors from Q for each part, all independent; rh_MC is the mean over "
+    "the examples of the mean loss of their part's draws. With probability at least 1-delta over the draws: rh_Q <= UP(rh_MC, ln(1/delta)/M), "
+    "M = m n/b. For a single part M = m; for one part per example M = m n.",
+    latex=r"\hat r_Q \le \mathrm{UP}\left(\hat r_{\mathrm{MC}}, \frac{\ln(1/\delta)}{M}\right), \quad M = \frac{m n}{b}",
     source=(
-        Source("perezortiz2021", "", "they use ln(2/delta); one side suffices", "secondary"),
+        Source("perezortiz2021", "", "one part and ln(2/delta); one side suffices, and parts are derived here", "secondary"),
         Source("chernoff1952", provenance="standard"),
     ),
     assumptions=(FRESH_DRAWS, BOUNDED_LOSS),
