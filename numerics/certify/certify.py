@@ -18,6 +18,7 @@ from ..bounds.from_losses import MONTE_CARLO_SHARE
 from ..confidence import split_delta
 from ..methods.data import generator
 from ..methods.network import FrozenNetwork
+from .example_draws import example_risks, supports_example_draws
 from .gaussian import MeanFieldGaussian, constants, kl_divergence
 from .losses import Loss
 from .monte_carlo import MEMORY_MB, Drawn, draw_risks, labelled_data
@@ -41,7 +42,7 @@ def certify(
     seed: int,
     n_prior: int = 0,
     draws: int = DRAWS,
-    parts: int | None = None,
+    parts: int | Literal["examples"] | None = None,
     monte_carlo_share: float = MONTE_CARLO_SHARE,
     loss: Literal["zero_one", "cross_entropy"] = "zero_one",
     pmin: float | None = None,
@@ -62,8 +63,9 @@ def certify(
         (pb.kl; pb.data_prior where the prior was learned).
     seed: of the posterior draws. Certifying several posteriors, or several seeds, and quoting the best is a union over them.
     n_prior: how many further examples the prior was learned from. They do not count for the bound.
-    draws, parts: the examples are cut into `parts` (None: `default_parts(n)`), and for each part `draws` predictors are drawn and evaluated
-        on it. The more parts, the less the draws cost (pb.gibbs_mc).
+    draws, parts: the examples are cut into `parts`, and for each part `draws` predictors are drawn and evaluated on it; "examples" draws
+        for every single example, which needs a module of linear layers. The more parts, the less the draws cost (pb.gibbs_mc). None
+        chooses "examples" where it can, else `default_parts(n)`.
     loss, pmin: "zero_one" (a tie counts as an error) or the "cross_entropy" clamped and rescaled at `pmin`.
     memory_mb, vectorize, progress: working memory; see `draw_risks`; called with `Drawn` events.
 
@@ -81,11 +83,12 @@ def certify(
     divergence = kl_divergence(posterior, prior)
     placed = on_device(posterior, device)
     x, y = labelled_data(data, placed.network)
-    pieces = default_parts(len(x)) if parts is None else sample_size("parts", parts)
-
-    risks = draw_risks(
-        placed, x, y, measured, draws=count, parts=pieces, seed=seed, memory_mb=memory_mb, vectorize=vectorize, progress=progress,
-    )  # fmt: skip
+    chosen = parts if parts is not None else "examples" if supports_example_draws(placed, x) else default_parts(len(x))
+    options: dict[str, Any] = {"draws": count, "seed": seed, "memory_mb": memory_mb, "progress": progress}
+    if chosen == "examples":
+        risks = example_risks(placed, x, y, measured, **options)
+    else:
+        risks = draw_risks(placed, x, y, measured, parts=sample_size("parts", chosen), vectorize=vectorize, **options)
     shares = split_delta(delta, monte_carlo_share)
     estimate = gibbs_monte_carlo(
         risk=risks.mean_upward, draws=count, delta=shares[0], examples=len(x), largest_part=risks.largest_part

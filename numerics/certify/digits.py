@@ -59,7 +59,7 @@ class DigitsConfig:
     prior_scale: float = 0.05
     prior_training: TrainingConfig = PRIOR_TRAINING
     posterior_training: TrainingConfig = POSTERIOR_TRAINING
-    draws: int = 4_000  # for each part of the images
+    draws: int = 1_000  # for each image
     test_draws: int = 500
     delta: float = 0.05
     seed: int = 0

@@ -248,13 +248,13 @@ def _plan(network: FrozenNetwork, x: Tensor, draws: int, memory_mb: float) -> tu
     if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
         raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
     budget = memory_mb * 2**20 / next(iter(network.random.values())).element_size()
-    per_example = max(1, _activations(network, x[:1]))
+    per_example = max(1, activations(network, x[:1]))
     batch = int(min(len(x), max(1, budget // (2 * per_example))))
     block = int(min(draws, max(1, budget // (2 * network.size + batch * per_example))))
     return block, batch
 
 
-def _activations(network: FrozenNetwork, x: Tensor) -> int:
+def activations(network: FrozenNetwork, x: Tensor) -> int:
     """Numbers that all submodules put out for one example."""
     count = 0
 

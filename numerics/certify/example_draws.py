@@ -1,0 +1,150 @@
+"""One independent posterior draw for every example, without drawing any weights: for modules whose random tensors sit in linear layers.
+
+Given its input row x, the output of a linear layer with independent Gaussian weights is Gaussian with independent entries, of mean
+m x + b and variance s^2 x^2 + s_b^2. So a forward pass that draws these outputs row by row has exactly the law of one that draws a
+separate set of weights for every row (local reparametrisation: Kingma, Salimans and Welling 2015), at the cost of two products
+for each layer. It holds where each random tensor meets each example once; a convolution shares weights between positions and is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ...theory.errors import AssumptionViolated, InvalidInput, NumericalFailure
+from ...theory.validation import sample_size
+from ..methods.data import generator
+from .gaussian import MeanFieldGaussian
+from .losses import Loss
+from .monte_carlo import MEMORY_MB, Drawn, DrawnRisks, activations
+
+STREAM = "certify: one posterior draw for each example"
+
+
+class _LinearLayersOnly(TorchFunctionMode):
+    """Replaces `linear` on random tensors by a draw of its output; any other use of a random tensor ends the pass.
+
+    The module is called with `placeholders` full of NaN in place of its random tensors: a use that this mode does not see
+    cannot pass for a constant.
+    """
+
+    def __init__(self, gaussian: MeanFieldGaussian, rows: int, stream: torch.Generator | None) -> None:
+        super().__init__()
+        means = gaussian.network.random
+        self.placeholders = {name: torch.full_like(mean, math.nan) for name, mean in means.items()}
+        self.means = {id(self.placeholders[name]): mean for name, mean in means.items()}
+        self.variances = {id(self.placeholders[name]): (2 * gaussian.log_scales[name]).exp() for name in means}
+        self.rows, self.stream = rows, stream
+        self.used: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.linear:
+            return self._linear(*args, **kwargs)
+        values = [*args, *kwargs.values()]
+        values += [entry for value in values if isinstance(value, (list, tuple)) for entry in value]
+        if any(id(value) in self.variances for value in values):
+            raise _refusal(f"{getattr(func, '__name__', func)} uses a random tensor")
+        return func(*args, **kwargs)
+
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        mean = torch.nn.functional.linear(input, self._mean(weight), None if bias is None else self._mean(bias))
+        random = [id(tensor) for tensor in (weight, bias) if id(tensor) in self.variances]
+        if not random:
+            return mean
+        if self.used.intersection(random) or len(set(random)) < len(random):
+            raise _refusal("a random tensor is used more than once")
+        if input.ndim != 2 or len(input) != self.rows:
+            raise _refusal(f"a linear layer sees an input of shape {tuple(input.shape)} for {self.rows} examples")
+        self.used.update(random)
+        variance = torch.zeros_like(mean)
+        if id(weight) in self.variances:
+            variance = torch.nn.functional.linear(input * input, self.variances[id(weight)])
+        if id(bias) in self.variances:
+            variance = variance + self.variances[id(bias)]
+        if self.stream is None:
+            return mean
+        noise = torch.randn(mean.shape, generator=self.stream, dtype=mean.dtype, device=mean.device)
+        return torch.addcmul(mean, variance.sqrt(), noise)
+
+    def _mean(self, tensor: Tensor) -> Tensor:
+        return self.means.get(id(tensor), tensor)
+
+
+def _refusal(what: str) -> AssumptionViolated:
+    return AssumptionViolated(
+        f"Draws for single examples need linear layers that see one row per example once; here {what}.",
+        "Pass a number of parts instead.",
+    )
+
+
+def supports_example_draws(gaussian: MeanFieldGaussian, x: Tensor) -> bool:
+    """Whether every random tensor meets each example once, in a linear layer (tried on two rows of x)."""
+    try:
+        found = _forward(gaussian, x[:2], None)
+    except AssumptionViolated:
+        return False
+    return bool(torch.isfinite(found).all())
+
+
+def _forward(gaussian: MeanFieldGaussian, x: Tensor, stream: torch.Generator | None) -> Tensor:
+    network = gaussian.network
+    try:
+        mode = _LinearLayersOnly(gaussian, len(x), stream)
+        with torch.no_grad(), mode:
+            found = torch.func.functional_call(network.module, mode.placeholders | network.fixed, (x,))
+    except RuntimeError as error:
+        raise InvalidInput(f"The model cannot be evaluated: {error}") from error
+    if not isinstance(found, Tensor):
+        raise InvalidInput(f"The model's output is a {type(found).__name__}.", "It must be one tensor.")
+    return found
+
+
+def example_risks(
+    posterior: MeanFieldGaussian,
+    x: Tensor,
+    y: Tensor,
+    loss: Loss,
+    *,
+    draws: int,
+    seed: int,
+    memory_mb: float = MEMORY_MB,
+    progress: Callable[[Drawn], None] | None = None,
+) -> DrawnRisks:
+    """`draws` independent predictors for each single example of `labelled_data`: draws * n in all; memory does not grow with draws.
+
+    The variates depend on `seed`, and on `memory_mb` through the number of rows drawn at once. Raises `AssumptionViolated` for modules
+    whose random tensors do other things than multiply one row per example; `InvalidInput`; `NumericalFailure`.
+    """
+    total = sample_size("draws", draws)
+    if not supports_example_draws(posterior, x):
+        raise _refusal("a random tensor does something else, or the outputs are not finite")
+    if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
+        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
+    network = posterior.network
+    stream = generator(seed, STREAM, network.device)
+    width = max(1, 4 * activations(network, x[:1]) + x[:1].numel())  # mean, variance and noise of the widest part
+    rows = int(max(1, memory_mb * 2**20 / next(iter(network.random.values())).element_size() // width))
+    sums = torch.zeros(total, dtype=torch.float64)
+    at_once, batch = max(1, min(total, rows // len(x))), min(rows, len(x))
+    for start in range(0, total, at_once):
+        count = min(at_once, total - start)
+        for inputs, labels in zip(x.split(batch), y.split(batch), strict=True):
+            repeated = inputs.repeat(count, *(1,) * (inputs.ndim - 1))
+            found = _forward(posterior, repeated, stream)
+            if not torch.isfinite(found).all():
+                raise NumericalFailure(
+                    f"A posterior draw among number {start} to {start + count - 1} has outputs that are not finite.",
+                    "Its loss is not a number in [0, 1]: lower the scales, or use float64.",
+                )
+            losses = loss(found.reshape(count, len(inputs), -1), labels)
+            sums[start : start + count] += losses.sum(-1, dtype=torch.float64).cpu()
+        if progress is not None:
+            done = start + count
+            progress(Drawn(done, total, float(sums[:done].mean()) / len(x)))
+    return DrawnRisks(sums, len(x), loss, 1)
