@@ -22,6 +22,7 @@ from .example_draws import example_risks, supports_example_draws
 from .gaussian import MeanFieldGaussian, constants, kl_divergence
 from .losses import Loss
 from .monte_carlo import MEMORY_MB, Drawn, draw_risks, labelled_data
+from .overlap import require_disjoint
 
 DRAWS = 10_000
 MOST_PARTS = 16
@@ -41,6 +42,7 @@ def certify(
     delta: float,
     seed: int,
     n_prior: int = 0,
+    prior_data: Any = None,
     draws: int = DRAWS,
     parts: int | Literal["examples"] | None = None,
     monte_carlo_share: float = MONTE_CARLO_SHARE,
@@ -63,6 +65,7 @@ def certify(
         (pb.kl; pb.data_prior where the prior was learned).
     seed: of the posterior draws. Certifying several posteriors, or several seeds, and quoting the best is a union over them.
     n_prior: how many further examples the prior was learned from. They do not count for the bound.
+    prior_data: those examples themselves, as `data`, in place of `n_prior`; refused if one of them is among the examples of the bound.
     draws, parts: the examples are cut into `parts`, and for each part `draws` predictors are drawn and evaluated on it; "examples" draws
         for every single example, which needs a module of linear layers. The more parts, the less the draws cost (pb.gibbs_mc). None
         chooses "examples" where it can, else `default_parts(n)`.
@@ -78,6 +81,10 @@ def certify(
     count, learned = sample_size("draws", draws), float(finite("n_prior", n_prior, ndim=0))
     if learned != int(learned) or learned < 0:
         raise InvalidInput(f"n_prior is {n_prior!r}.", "It must be a whole number of at least 0.")
+    if prior_data is not None:
+        if learned:
+            raise InvalidInput("n_prior and prior_data are both given.", "Give one of them.")
+        learned = float(require_disjoint(prior_data, data))
     measured = Loss(loss, pmin)
     generator(seed, "validation", torch.device("cpu"))
     divergence = kl_divergence(posterior, prior)

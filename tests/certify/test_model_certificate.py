@@ -35,7 +35,16 @@ def problem(count=60):
 
 def arguments(**changes):
     posterior, prior, x, y = problem()
-    return {"posterior": posterior, "prior": prior, "data": (x, y), "delta": 0.05, "seed": 3, "draws": 200, "parts": 1, **changes}
+    return {
+        "posterior": posterior,
+        "prior": prior,
+        "data": (x, y),
+        "delta": 0.05,
+        "seed": 3,
+        "draws": 200,
+        "parts": 1,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize("choice", [{}, {"loss": "cross_entropy", "pmin": 1e-3}])

@@ -1,0 +1,74 @@
+"""Did the prior see the examples of the bound? Shared indices of one data set, or equal rows of two sets of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...theory.errors import AssumptionViolated
+from ..methods.data import gather
+
+
+def require_disjoint(prior_data: Any, bound_data: Any) -> int:
+    """The number of examples in `prior_data`, if none of them is in `bound_data`; both as `certify` takes them.
+
+    Loaders over subsets of one data set are compared by index, everything else by content (input and label). Raises
+    `AssumptionViolated` for a shared example, `InvalidInput`.
+    """
+    ours, theirs = _indices(prior_data), _indices(bound_data)
+    if ours is not None and theirs is not None and ours[0] is theirs[0]:
+        shared = len(ours[1] & theirs[1])
+        if shared:
+            raise AssumptionViolated(
+                f"{shared} indices of the data set are in the prior's part and in the bound's.",
+                "Split once, and give each example to one side.",
+            )
+        return len(ours[1])
+    first, second = gather(prior_data), gather(bound_data)
+    if shared := _equal_rows(first, second):
+        raise AssumptionViolated(
+            f"{shared} examples of the bound equal an example that the prior was learned from.",
+            "Split once, and give each example to one side; if they are different examples that look alike, pass n_prior= in "
+            "place of prior_data=.",
+        )
+    return len(first[0])
+
+
+def _indices(data: Any) -> tuple[Any, set[int]] | None:
+    """(data set, indices) of a loader over a subset or with a subset sampler, or of a subset itself."""
+    dataset = getattr(data, "dataset", None)
+    sampler = getattr(data, "sampler", None)
+    chosen = getattr(sampler, "indices", None)
+    if chosen is not None and dataset is not None:
+        return _resolve(dataset, [int(i) for i in chosen])
+    if getattr(data, "indices", None) is not None and dataset is not None:
+        return _resolve(dataset, [int(i) for i in data.indices])
+    if getattr(dataset, "indices", None) is not None:
+        return _indices(dataset)
+    return None
+
+
+def _resolve(dataset: Any, indices: list[int]) -> tuple[Any, set[int]]:
+    """Subsets of subsets are followed to the data set at the bottom."""
+    while getattr(dataset, "indices", None) is not None and getattr(dataset, "dataset", None) is not None:
+        indices = [int(dataset.indices[i]) for i in indices]
+        dataset = dataset.dataset
+    return dataset, set(indices)
+
+
+def _equal_rows(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> int:
+    """How many rows of `second` occur in `first`."""
+    if first[0].shape[1:] != second[0].shape[1:]:
+        return 0
+    known = set(_rows(first))
+    return sum(row in known for row in _rows(second))
+
+
+def _rows(data: tuple[Tensor, Tensor]) -> list[bytes]:
+    x, y = (part.detach().cpu() for part in data)
+    # adding 0 makes -0.0 and 0.0 the same bytes
+    flat = (x.reshape(len(x), -1).to(torch.float64) + 0.0).numpy()
+    labels = y.reshape(len(y), -1).to(torch.float64).numpy()
+    return [row.tobytes() + label.tobytes() for row, label in zip(flat, labels, strict=True)]
