@@ -67,7 +67,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would hide a report from the web server it is copied to
+        os.chmod(temporary, 0o666 & ~umask())  # mkstemp's 0600 would hide a report from the web server it is copied to
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -80,7 +80,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.unlink(temporary)
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The process's file-creation mask (reading it means setting it for a moment)."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -32,6 +32,10 @@ def bound(
     log_inv_delta: float | None = None,
     draws: int | None = None,
     n_prior: int | None = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="Any other argument of the function, as name=value; the value in JSON."),
+    ] = None,
     input: Annotated[
         str | None, typer.Option(help="JSON object with the same names; '-' reads standard input.")
     ] = None,
@@ -40,15 +44,16 @@ def bound(
 ) -> None:
     """A certificate from plain numbers."""
     from .. import bounds
-    from ..shipped import find
+    from ..shipped import entries, find
 
     entry = find(key)
     name = (entry["function"] or "").rpartition("nonvacuous.bounds.")[2]
     function = getattr(bounds, name, None) if name else None
-    if entry["kind"] != "certificate" or function is None:
+    if function is None:
+        known = [e["key"] for e in entries() if (e["function"] or "").startswith("nonvacuous.bounds.")]
         raise UnknownKey(
-            f"{key} is not a certificate.",
-            "Certificates: pb.kl, pb.data_prior, pb.gibbs_mc. For a closed form use 'predict'.",
+            f"{key} is not a certificate or another bound.",
+            f"Bounds: {', '.join(known)}. For a closed form use 'predict'.",
         )
     options = {
         "risk": risk,
@@ -61,6 +66,7 @@ def bound(
     }
     given = {
         **(_object(input) if input else {}),
+        **_named(option or []),
         **{name: value for name, value in options.items() if value is not None},
     }
     accepted = inspect.signature(function).parameters
@@ -129,6 +135,20 @@ def _emit(certificate: Any, save: Path | None, json: bool) -> None:
         print_json(certificate.as_json())
     else:
         print(certificate)
+
+
+def _named(options: list[str]) -> dict[str, Any]:
+    """name=value pairs, the values in JSON; what is not JSON is a word."""
+    found: dict[str, Any] = {}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InvalidInput(f"--option {text!r} is not name=value.", "For example --option beta=1.5.")
+        try:
+            found[name.strip()] = json_module.loads(value)
+        except ValueError:
+            found[name.strip()] = value
+    return found
 
 
 def _object(source: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class TrainingState:
 
 def identity(settings: Any, tensors: Mapping[str, Tensor], code: Sequence[Any]) -> str:
     """Digest of a dataclass or tuple of settings, of tensors, and of the sources of the functions in `code`."""
-    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+    arrays = {name: _array(value.detach().cpu()) for name, value in tensors.items()}
     return content_digest((settings, arrays, code_digest(source_modules(code))))
 
 
@@ -57,6 +57,11 @@ def write_state(path: Path, state: TrainingState) -> None:
     write_atomically(
         path, save({name: value.cpu().contiguous().clone() for name, value in tensors.items()}, metadata=facts)
     )
+
+
+def _array(value: Tensor) -> Any:
+    """The tensor's content for a digest; NumPy has no bfloat16, so its bits stand for it."""
+    return ("bfloat16", value.view(torch.int16).numpy()) if value.dtype == torch.bfloat16 else value.numpy()
 
 
 def read_state(path: Path, variables: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> TrainingState | None:

@@ -62,6 +62,8 @@ class TrainingConfig:
             raise InvalidInput(f"learning_rate is {self.learning_rate!r}.", "It must be a finite number larger than 0.")
         if not isinstance(self.momentum, (int, float)) or not 0 <= self.momentum < 1:
             raise InvalidInput(f"momentum is {self.momentum!r}.", "It must lie in [0, 1).")
+        if not isinstance(self.train_scales, bool):
+            raise InvalidInput(f"train_scales is {self.train_scales!r}.", "It is True or False.")
         Loss("cross_entropy", self.pmin)
         log_inverse_delta(self.delta)
 
@@ -120,7 +122,12 @@ def training(
             for variable, value in zip(variables, stored.variables, strict=True):
                 variable.copy_(value)
         optimizer.load_state_dict(stored.optimizer)
-        history = [Epoch(**entry) for entry in stored.history]  # type: ignore[arg-type]
+        try:
+            history = [Epoch(**entry) for entry in stored.history]  # type: ignore[arg-type]
+        except TypeError as error:
+            raise InvalidInput(
+                f"{path} is no training state of this run ({error}).", "Delete it; the training starts again."
+            ) from error
         yield from history[-1:]
 
     for epoch in range(len(history), config.epochs):

@@ -29,7 +29,12 @@ def gather(data: Any) -> tuple[Tensor, Tensor]:
                 raise InvalidInput("A batch of the data is not a pair of tensors.", "Yield (inputs, targets).")
         if not batches:
             raise InvalidInput("The data is empty.", "Give at least one example.")
-        x, y = (torch.cat([batch[part] for batch in batches]) for part in (0, 1))
+        try:
+            x, y = (torch.cat([batch[part] for batch in batches]) for part in (0, 1))
+        except RuntimeError as error:
+            raise InvalidInput(
+                f"The batches do not fit together: {error}", "All need the same shape but for the first axis."
+            ) from error
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise InvalidInput(
             f"Inputs have shape {tuple(x.shape)}, targets {tuple(y.shape)}.",

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput, StorageError
+from ..store import umask
 from .network import FrozenNetwork, freeze
 
 FORMAT = "nonvacuous-posterior-1"
@@ -32,6 +33,7 @@ def write_posterior(
         with tempfile.TemporaryDirectory(prefix=".posterior-", dir=target.parent) as folder:
             part = Path(folder) / "part"
             save_file(tensors, part, metadata={"format": FORMAT, **facts})
+            part.chmod(0o666 & ~umask())  # as any other file that the user writes
             os.replace(part, target)
     except (OSError, SafetensorError) as error:
         raise StorageError(

@@ -187,6 +187,8 @@ def load(path: str | Path, model: nn.Module, *, device: str | torch.device = "cp
         fits = tuple(cholesky.shape) == (size, size) and (rows is None or tuple(rows.shape) == (size, network.size))
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path} holds no complete Laplace posterior ({error}).", "Save it again.") from error
+    if not all(torch.isfinite(value).all() for value in factors.values()):
+        raise InvalidInput(f"{path}: a factor is not finite.", "Fit it again.")
     if not fits:
         raise InvalidInput(
             f"{path}: the factors do not fit the model's {network.size} random parameters.", "Save it again."
