@@ -75,7 +75,12 @@ class LimitWithRate:
     resolution: float = 0.25
 
 
-Claim = Identity | Inequality | Formula | Agreement | HighProbabilityBound | LimitWithRate
+@dataclass(frozen=True)
+class Ordering:
+    """One quantity is larger than another on average over independent replicates. Evidence: `Paired`."""
+
+
+Claim = Identity | Inequality | Formula | Agreement | HighProbabilityBound | LimitWithRate | Ordering
 
 
 # --- evidence: what `compare` returns for each claim --------------------------------------------------------------
@@ -131,4 +136,11 @@ class Ladder:
     correction_error: FloatArray | None = None
 
 
-Evidence = Enclosures | Comparison | Coverage | Ladder
+@dataclass(frozen=True)
+class Paired:
+    """Differences, larger minus smaller as claimed, of independent paired replicates: one row for each claimed order."""
+
+    differences: FloatArray
+
+
+Evidence = Enclosures | Comparison | Coverage | Ladder | Paired

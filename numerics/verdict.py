@@ -25,6 +25,8 @@ from .claims import (
     Inequality,
     Ladder,
     LimitWithRate,
+    Ordering,
+    Paired,
 )
 from .intervals import ALPHA, multiplier
 
@@ -308,6 +310,28 @@ def _limit(claim: LimitWithRate, evidence: Evidence) -> Outcome:
     return Outcome(worst(rulings), statistic, power, detail, series)
 
 
+def _ordering(claim: Ordering, evidence: Evidence) -> Outcome:
+    assert isinstance(evidence, Paired)
+    differences = np.atleast_2d(np.asarray(evidence.differences, dtype=np.float64))
+    orders, replicates = differences.shape
+    if orders < 1 or replicates < 3 or not np.isfinite(differences).all():
+        raise ValueError("an ordering needs at least three finite paired differences")
+    mean = differences.mean(axis=1)
+    half = multiplier(orders, degrees=replicates - 1) * differences.std(axis=1, ddof=1) / math.sqrt(replicates)
+    wrong, open_question = mean + half < 0, (mean - half <= 0) & (mean + half >= 0)
+    ruling: Ruling = "refuted" if wrong.any() else "inconclusive" if open_question.any() else "supported"
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.where(half > 0, -mean / half, np.where(mean < 0, np.inf, -np.inf))
+    detail = ", ".join(f"{m:+.3g} +- {h:.2g}" for m, h in zip(mean, half, strict=True))
+    return Outcome(
+        ruling,
+        float(max(0.0, distance.max())),
+        f"resolves a mean difference of {float(half.max()):.2g} ({replicates} replicates)",
+        f"mean paired difference {detail}",
+        {"mean": mean.tolist(), "half": half.tolist(), "differences": differences.tolist()},
+    )
+
+
 def _weighted_constant(design: FloatArray, value: FloatArray, error: FloatArray) -> tuple[float, float]:
     """Constant term of a weighted least-squares fit with known standard errors, and its standard error."""
     scaled = design / error[:, None]
@@ -345,4 +369,5 @@ PROCEDURES: dict[type, Callable[[Any, Evidence], Outcome]] = {
     Agreement: _agreement,
     HighProbabilityBound: _high_probability,
     LimitWithRate: _limit,
+    Ordering: _ordering,
 }

@@ -223,6 +223,24 @@ def _inequality(check: Check, axes: Axes) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
 
 
+def _ordering(check: Check, axes: Axes) -> None:
+    """Mean paired difference with its interval for each claimed order; below 0 the order is the other way round."""
+    mean, half = _numbers(check, "mean"), _numbers(check, "half")
+    at = np.arange(1.0, len(mean) + 1)
+    axes.axhspan(0, 1e300, color=ALLOWED, alpha=0.12, linewidth=0)
+    axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
+    axes.errorbar(at, mean, yerr=half, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
+    dots(axes, at, mean, mean + half < 0, size=26)
+    ends = np.concatenate([mean - half, mean + half, [0.0]])
+    room = 0.12 * (ends.max() - ends.min() or 1.0)
+    axes.set_ylim(ends.min() - room, ends.max() + room)
+    axes.set_xlim(0.4, len(mean) + 0.6)
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlabel("claimed orders")
+    axes.set_ylabel("mean paired difference")
+    plain(axes)
+
+
 def _slacks(axes: Axes, values: NDArray[np.float64], refuted: bool, label: str) -> None:
     wrong = np.full(values.shape, False) if not refuted else (values < 0 if label.startswith("slack") else values != 0)
     axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
@@ -257,4 +275,5 @@ FIGURES: dict[str, Callable[[Check, Axes], None]] = {
     "LimitWithRate": _limit,
     "Identity": _identity,
     "Inequality": _inequality,
+    "Ordering": _ordering,
 }

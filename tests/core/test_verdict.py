@@ -17,6 +17,8 @@ from nonvacuous.numerics.claims import (
     Inequality,
     Ladder,
     LimitWithRate,
+    Ordering,
+    Paired,
 )
 from nonvacuous.numerics.intervals import ALPHA, multiplier
 from nonvacuous.numerics.verdict import coverage_power, judge, judge_formula, worst
@@ -191,3 +193,25 @@ def test_a_ladder_that_no_power_fits_is_inconclusive():
     outcome = judge(LimitWithRate(rate=None), Ladder(size, wild - wild.mean(), np.full(5, 1e-4)))
     assert outcome.ruling != "supported"
     assert "do not fit" in outcome.detail
+
+
+def test_an_ordering_needs_an_interval_on_its_side():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=12)
+    assert judge(Ordering(), Paired(10 + noise)).ruling == "supported"
+    assert judge(Ordering(), Paired(-10 - noise)).ruling == "refuted"
+    assert judge(Ordering(), Paired(0.5 + noise)).ruling == "inconclusive"
+    both = judge(Ordering(), Paired(np.stack([10 + noise, -10 + noise])))
+    assert both.ruling == "refuted"
+    assert both.statistic > 1
+    assert judge(Ordering(), Paired(np.full(5, 0.1))).ruling == "supported"
+    for bad in (np.full(2, 1.0), np.array([1.0, np.nan, 2.0, 3.0])):
+        with pytest.raises(ValueError, match="ordering"):
+            judge(Ordering(), Paired(bad))
+
+
+def test_an_ordering_is_wrong_with_the_stated_probability_only():
+    """No difference at all: supported or refuted in at most alpha of all cases, here never in 2000."""
+    rng = np.random.default_rng(1)
+    rulings = {judge(Ordering(), Paired(rng.normal(size=8))).ruling for _ in range(2000)}
+    assert rulings == {"inconclusive"}
