@@ -1,8 +1,11 @@
-"""Gaussian posteriors and priors over the parameters of a torch module: build, train through a PAC-Bayes objective, save."""
+"""Gaussian posteriors and priors over the parameters of a torch module: build, train through a PAC-Bayes objective,
+save; certificates for one network drawn from them, or for a quantised one."""
 
 from .numerics.certify import (
     MeanFieldGaussian,
     TrainingConfig,
+    certify_draw,
+    certify_quantised,
     coverage,
     from_module,
     kl_divergence,
@@ -16,6 +19,8 @@ from .numerics.certify import (
 __all__ = [
     "MeanFieldGaussian",
     "TrainingConfig",
+    "certify_draw",
+    "certify_quantised",
     "coverage",
     "from_module",
     "kl_divergence",

@@ -5,6 +5,8 @@ Needs torch.
 
 from .certify import certify
 from .gaussian import Coverage, MeanFieldGaussian, coverage, from_module, kl_divergence, load, sample, save
+from .one_draw import certify_draw
+from .quantise import certify_quantised
 from .training import Epoch, Trained, TrainingConfig, train, training
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "Trained",
     "TrainingConfig",
     "certify",
+    "certify_draw",
+    "certify_quantised",
     "coverage",
     "from_module",
     "kl_divergence",
