@@ -72,6 +72,7 @@ CHAIN_RULE = TextbookAxiom(
     "Chain rule", "KL of joint laws is that of one marginal plus the mean KL of the conditionals."
 )
 DATA_PROCESSING = TextbookAxiom("Data processing", "A Markov kernel does not increase relative entropy.")
+BASEL = TextbookAxiom("Basel", "The sum of 1/b^2 over b = 1, 2, 3, ... is pi^2/6.")
 KRAFT = TextbookAxiom("Kraft", "Code lengths b_i of a prefix-free binary code satisfy sum of 2^-b_i <= 1.")
 TOWER = TextbookAxiom("Tower property", "E X = E E[X|Y].")
 MINIMAX = TextbookAxiom(
@@ -89,6 +90,15 @@ BETA_BINOMIAL = TextbookAxiom(
 HERBST = TextbookAxiom(
     "Herbst", "Under Ent(f^2) <= 2 c E|grad f|^2, a G-Lipschitz f has ln E e^{l (f - E f)} <= c G^2 l^2/2."
 )
+DIFFERENTIATION = TextbookAxiom(
+    "Differentiation under the integral",
+    "d/dt E f(X,t) = E df/dt(X,t) where df/dt near t is dominated by one integrable variable.",
+)
 KANTOROVICH = TextbookAxiom("Kantorovich-Rubinstein", "|E_Q f - E_P f| <= Lip(f) W1(Q,P) for every Lipschitz f.")
+
+LAGRANGE = TextbookAxiom(
+    "Lagrange inversion",
+    "If T = x g(T) as power series with g(0) not 0, then [x^n] H(T(x)) = [t^n] H(t) g(t)^(n-1) (g(t) - t g'(t)).",
+)
 
 AXIOMS = tuple(value for value in list(globals().values()) if isinstance(value, TextbookAxiom))

@@ -1,4 +1,4 @@
-"""bound, predict, certify, check: numbers that a person defends."""
+"""bound, predict, certify, compare, check: numbers that a person defends."""
 
 from __future__ import annotations
 
@@ -109,6 +109,48 @@ def certify(
     _emit(certify_losses(_array(losses), kl=kl, delta=delta, axes=axes, n_prior=n_prior), save, json)
 
 
+def compare(
+    losses: Annotated[
+        Path | None, typer.Argument(help="Losses in [0, 1]: one row or column for a predictor, or draws by examples.")
+    ] = None,
+    axis: Annotated[str, typer.Option(help="Which axis is which: 'draws,examples' or 'examples,draws'.")] = "draws,examples",
+    risk: float | None = None,
+    kl: float | None = None,
+    n: int | None = None,
+    delta: float | None = None,
+    log_inv_delta: float | None = None,
+    n_prior: Annotated[int, typer.Option(help="Examples that the prior was learned from.")] = 0,
+    posterior: Annotated[Path | None, typer.Option(help="Weights of the rows: they are a whole finite class.")] = None,
+    prior: Annotated[Path | None, typer.Option(help="Prior weights of the rows; uniform by default.")] = None,
+    log_inv_weight: Annotated[
+        float | None, typer.Option(help="ln(1/w) of a predictor chosen with these losses from a countable class.")
+    ] = None,
+    simultaneous: Annotated[
+        bool, typer.Option("--simultaneous", help="Share delta among all bounds, so that the tightest may be quoted.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Every bound that applies to what is given, tightest first, and why the others do not."""
+    from .. import bounds
+
+    array = None if losses is None else _array(losses)
+    if array is not None and array.ndim == 2 and 1 in array.shape and kl is None and posterior is None:
+        array = array.ravel()  # a row or a column: one predictor
+    found = bounds.compare(
+        losses=array,
+        axes=tuple(part.strip() for part in axis.split(",")),
+        posterior=None if posterior is None else _array(posterior).ravel(),
+        prior=None if prior is None else _array(prior).ravel(),
+        **{"risk": risk, "kl": kl, "n": n, "delta": delta, "log_inv_delta": log_inv_delta, "n_prior": n_prior},
+        log_inv_weight=log_inv_weight,
+        simultaneous=simultaneous,
+    )
+    if json:
+        print_json(found.as_json())
+    else:
+        print(found)
+
+
 def check(
     certificate: Annotated[Path, typer.Argument(help="A saved certificate.")],
     digits: Annotated[int, typer.Option(min=20, max=1000)] = 60,
@@ -206,5 +248,5 @@ def _array(path: Path) -> np.ndarray:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (bound, predict, certify, check):
+    for command in (bound, predict, certify, compare, check):
         app.command()(command)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from . import diversity, held_out, kl_bounds, large_deviations, majority_vote, other_divergences, time_uniform, variance
+from . import (
+    diversity,
+    held_out,
+    information,
+    kl_bounds,
+    large_deviations,
+    majority_vote,
+    other_divergences,
+    time_uniform,
+    variance,
+)
 from .rule import Rule
 
 RULES: dict[str, Rule] = {
     **diversity.RULES,
     **held_out.RULES,
+    **information.RULES,
     **kl_bounds.RULES,
     **large_deviations.RULES,
     **majority_vote.RULES,

@@ -6,6 +6,7 @@ from ....theory.balls.seeger import monte_carlo_ball, seeger_lower_ball, seeger_
 from ....theory.errors import InvalidInput
 from ....theory.validation import non_negative, sample_size, unit_interval
 from ..seeger import CONSTANTS, EVENT
+from . import kl_relaxations
 from .rule import Ends, Inputs, Rule, level, one_event
 
 
@@ -39,4 +40,5 @@ RULES = {
     "pb.data_prior": Rule(_split, "true Gibbs risk", one_event(EVENT), {"risk": ("pb.gibbs_mc",)}),
     # its event is named by the caller: several posteriors tried are several events
     "pb.gibbs_mc": Rule(_monte_carlo, "empirical Gibbs risk", one_event(None)),
+    **kl_relaxations.RULES,
 }

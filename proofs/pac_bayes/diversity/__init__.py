@@ -3,5 +3,13 @@
 from __future__ import annotations
 
 from ...result import Result
+from . import cold_posterior, ensembles, jensen, link, pac2, pac2_oracle
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS: tuple[Result, ...] = (
+    jensen.RESULT,
+    ensembles.RESULT,
+    cold_posterior.RESULT,
+    link.RESULT,
+    pac2.RESULT,
+    pac2_oracle.RESULT,
+)

@@ -3,5 +3,13 @@
 from __future__ import annotations
 
 from ...result import Result
+from . import binomial, chernoff, compression, hoeffding, occam, subsample
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS: tuple[Result, ...] = (
+    binomial.RESULT,
+    chernoff.RESULT,
+    hoeffding.RESULT,
+    *occam.RESULTS,
+    compression.RESULT,
+    subsample.RESULT,
+)

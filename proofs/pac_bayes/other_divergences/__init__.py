@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from ...result import Result
+from . import chi_square, information, one_draw, renyi, wasserstein
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS: tuple[Result, ...] = (
+    one_draw.RESULT,
+    renyi.RESULT,
+    chi_square.RESULT,
+    wasserstein.RESULT,
+    *information.RESULTS,
+)

@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from ...result import Result
+from . import betting_interval, betting_pac_bayes, kl_anytime, krichevsky_trofimov, supermartingale
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS: tuple[Result, ...] = (
+    krichevsky_trofimov.RESULT,
+    kl_anytime.RESULT,
+    betting_interval.RESULT,
+    betting_pac_bayes.RESULT,
+    supermartingale.RESULT,
+)

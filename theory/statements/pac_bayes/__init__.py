@@ -7,6 +7,8 @@ from . import (
     diversity,
     foundations,
     held_out,
+    inequalities,
+    information,
     kl_bounds,
     large_deviations,
     majority_vote,
@@ -17,12 +19,14 @@ from . import (
 
 STATEMENTS: tuple[Statement, ...] = (
     *foundations.STATEMENTS,
+    *inequalities.STATEMENTS,
     *held_out.STATEMENTS,
     *kl_bounds.STATEMENTS,
     *variance.STATEMENTS,
     *majority_vote.STATEMENTS,
     *time_uniform.STATEMENTS,
     *other_divergences.STATEMENTS,
+    *information.STATEMENTS,
     *large_deviations.STATEMENTS,
     *diversity.STATEMENTS,
 )
