@@ -18,6 +18,7 @@ if (_root / "pyproject.toml").is_file() and (_root / "theory" / "__init__.py").i
 PUBLIC_NAMES = {
     "bounds": ("nonvacuous.bounds", None),
     "certify": ("nonvacuous.numerics.certify", "certify"),
+    "diagnose": ("nonvacuous.numerics.diagnosis", "diagnose"),
     "posteriors": ("nonvacuous.posteriors", None),
     "verify": ("nonvacuous.api", "verify"),
     "cite": ("nonvacuous.citations", "cite"),

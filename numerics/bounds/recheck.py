@@ -27,17 +27,22 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
         if not _ledger_covers(certificate, rule):
             problems.append("the ledger does not list every event and delta that the formula spends, each once")
         upper, lower = rule.ends(dict(certificate.inputs), digits)
+        bottom, top = rule.span(certificate.inputs)
     except (KeyError, TypeError, OverflowError) as error:
         raise InvalidInput(f"The certificate's inputs cannot be read: {type(error).__name__} {error}.") from error
+    if certificate.top != top:
+        problems.append(
+            f"it says that the {certificate.quantity} cannot exceed {certificate.top!r}; its theorem says {top!r}"
+        )
     with ctx.workdps(digits + 10):
         # the exact bound may agree with 1 (or 0, for the lower side) to more digits than were asked for; it never passes it
-        if not (certificate.raw >= certificate.top or arb(certificate.raw) >= upper) or certificate.value < min(
-            certificate.raw, certificate.top
+        if not (certificate.raw >= top or arb(certificate.raw) >= upper) or certificate.value < min(
+            certificate.raw, top
         ):
             exact = upper.str(20, radius=False)
             problems.append(f"the stored value {certificate.value!r} is below the exact bound {exact}")
         if certificate.lower is not None and (
-            certificate.parts or lower is None or not (certificate.lower <= 0 or arb(certificate.lower) <= lower)
+            certificate.parts or lower is None or not (certificate.lower <= bottom or arb(certificate.lower) <= lower)
         ):
             problems.append(f"the stored lower bound {certificate.lower!r} is not justified")
         excess = float(((arb(certificate.raw) - upper) / upper).mid()) if upper > 0 else math.nan

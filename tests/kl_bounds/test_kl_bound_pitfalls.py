@@ -278,3 +278,13 @@ def test_the_price_of_a_scale_is_rounded_up():
     with mpmath.workdps(40):
         exact = mpmath.log(mpmath.pi**2 / 6)
         assert mpmath.mpf(math.nextafter(LOG_ZETA_2, 0.0)) < exact <= mpmath.mpf(LOG_ZETA_2)
+
+
+def test_samples_and_draws_together_fail_less_often_than_both_deltas():
+    """World A with 8 draws at delta = .1, delta' = .6: some samples and draws do break the certificate, far fewer than allowed."""
+    from nonvacuous.proofs.pac_bayes.kl_bounds import pbb
+
+    setting = pbb.PbbSetting(0.0, 8, 0.0, 12, math.log(10), -math.log(0.6), "one", "exact")
+    found = pbb.compare_two_events(setting, pbb.predict(setting), None)
+    assert found.delta == pytest.approx(0.7)
+    assert found.failure == pytest.approx(0.000221367902, abs=5.1e-13)

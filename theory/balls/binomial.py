@@ -17,7 +17,7 @@ from scipy.special import betainccinv
 from ..errors import InvalidInput, NumericalFailure
 from .context import Exact, exact_fraction, target_bits, to_ball
 
-_LONGEST = 3000  # terms that are added one by one
+_LONGEST = 10_000  # terms that are added one by one
 _GUARD_BITS = 40
 _MAXIMUM_BITS = 1 << 12
 

@@ -9,10 +9,11 @@ from ....theory.balls.jensen import diversity_ball
 from ....theory.balls.pac2 import pac2_ball, pac2_oracle_ball
 from ....theory.errors import InvalidInput
 from ....theory.validation import non_negative, sample_size
+from ...certified.outward import log_down
 from ..ensembles import QUANTITY
 from ..pac2 import EVENT, ORACLE_EVENT
 from ..pac2 import QUANTITY as PAC2_QUANTITY
-from .rule import Ends, Inputs, Rule, level, one_event
+from .rule import Ends, Inputs, Rule, level, no_range, one_event
 
 
 def _link(inputs: Inputs, digits: int) -> Ends:
@@ -34,6 +35,11 @@ def _pac2(inputs: Inputs, digits: int) -> Ends:
     return pac2_ball(risk, kl, sample_size("n", inputs["n"]), inputs["p_min"], level(inputs), digits), None
 
 
+def _pac2_range(inputs: Inputs) -> tuple[float, float]:
+    """Log-losses of probabilities clamped at p_min."""
+    return 0.0, -log_down(float(inputs["p_min"]))
+
+
 def _pac2_oracle(inputs: Inputs, digits: int) -> Ends:
     kl = float(non_negative("kl", inputs["kl"]))
     if kl == float("inf"):
@@ -44,7 +50,7 @@ def _pac2_oracle(inputs: Inputs, digits: int) -> Ends:
 
 
 RULES: dict[str, Rule] = {
-    "pb.pac2": Rule(_pac2, PAC2_QUANTITY, one_event(EVENT)),
-    "pb.pac2_oracle": Rule(_pac2_oracle, "true log-loss of the averaged model", one_event(ORACLE_EVENT)),
-    "pb.link": Rule(_link, QUANTITY, lambda inputs: (), {"gibbs": ("pb.pbc_oracle",)}),
+    "pb.pac2": Rule(_pac2, PAC2_QUANTITY, one_event(EVENT), span=_pac2_range),
+    "pb.pac2_oracle": Rule(_pac2_oracle, "true log-loss of the averaged model", one_event(ORACLE_EVENT), span=no_range),
+    "pb.link": Rule(_link, QUANTITY, lambda inputs: (), {"gibbs": ("pb.pbc_oracle",)}, span=no_range),
 }

@@ -93,6 +93,11 @@ def _subsample_level(inputs: Inputs, which: str) -> float:
     return log_inverse_delta(log_inv_delta=inputs[f"log_inv_delta_{which}"])
 
 
+def _subsample_range(inputs: Inputs) -> tuple[float, float]:
+    low, high = inputs["interval"]
+    return float(low), float(high)
+
+
 def _subsample(inputs: Inputs, digits: int) -> Ends:
     total = _weighted_level(inputs, _subsample_level(inputs, "sample"), digits)
     low, high = inputs["interval"]
@@ -112,5 +117,5 @@ RULES: dict[str, Rule] = {
     "pb.occam_kl": Rule(_occam_kl, QUANTITY, one_event(EVENT)),
     "pb.occam_binomial": Rule(_occam_binomial, QUANTITY, one_event(EVENT)),
     "pb.compression": Rule(_compression, QUANTITY, one_event(EVENT)),
-    "pb.subsample": Rule(_subsample, QUANTITY, _subsample_events),
+    "pb.subsample": Rule(_subsample, QUANTITY, _subsample_events, span=_subsample_range),
 }

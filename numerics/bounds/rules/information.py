@@ -6,7 +6,7 @@ from ....theory.balls.information import gap_ball, individual_gap_ball, interpol
 from ....theory.errors import InvalidInput
 from ....theory.validation import finite, non_negative, sample_size, unit_interval
 from ..information import FORMS, GAP, LOSS
-from .rule import Ends, Event, Inputs, Rule
+from .rule import Ends, Event, Inputs, Rule, no_range
 
 
 def _nothing(inputs: Inputs) -> tuple[Event, ...]:
@@ -42,7 +42,7 @@ def _conditional_kl(inputs: Inputs, digits: int) -> Ends:
 
 
 RULES: dict[str, Rule] = {
-    "pb.info_mi": Rule(_mutual, GAP, _nothing),
+    "pb.info_mi": Rule(_mutual, GAP, _nothing, span=no_range),
     "pb.info_cmi": Rule(_conditional, GAP, _nothing),
     "pb.info_cmi_kl": Rule(_conditional_kl, LOSS, _nothing),
 }

@@ -19,7 +19,7 @@ from ..monte_carlo import EVENT as DRAWS_EVENT
 from ..pbb import SCALES_EVENT, SIDES
 from ..seeger import CONSTANTS
 from ..seeger import EVENT as KL_EVENT
-from .rule import Ends, Event, Inputs, Rule, level, one_event
+from .rule import Ends, Event, Inputs, Rule, level, no_range, one_event
 
 
 def _common(inputs: Inputs) -> tuple[float, float, int, float]:
@@ -137,7 +137,7 @@ _RISK = {"risk": ("pb.gibbs_mc",)}
 _GIBBS = "true Gibbs risk"
 
 RULES = {
-    "pb.master": Rule(_master, "posterior mean of phi", one_event(MASTER_EVENT)),
+    "pb.master": Rule(_master, "posterior mean of phi", one_event(MASTER_EVENT), span=no_range),
     "pb.mcallester": Rule(_mcallester, _GIBBS, _mcallester_events, _RISK),
     "pb.quad": Rule(_quad, _GIBBS, one_event(KL_EVENT), _RISK),
     "pb.lambda": Rule(_lambda, _GIBBS, one_event(KL_EVENT), _RISK),

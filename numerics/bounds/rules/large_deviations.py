@@ -31,7 +31,7 @@ from ..pac_chernoff import QUANTITY as LOSS_OF_ONE
 from ..second_moment import EVENT as MOMENT_EVENT
 from ..sub_gaussian import EVENT as MIXTURE_EVENT
 from ..sub_gaussian import ONE_SIDED_EVENT, positive
-from .rule import Ends, Inputs, Rule, level, one_event
+from .rule import Ends, Inputs, Rule, level, no_range, one_event
 
 
 def exact_tail(inputs: Inputs) -> tuple[Fraction, Fraction]:
@@ -150,7 +150,7 @@ def _size(inputs: Inputs) -> int:
 
 
 def _rule(ends: Any, event: str, quantity: str = QUANTITY) -> Rule:
-    return Rule(ends, quantity, one_event(event))
+    return Rule(ends, quantity, one_event(event), span=no_range)
 
 
 RULES: dict[str, Rule] = {

@@ -23,7 +23,7 @@ from ..renyi import EVENT as RENYI_EVENT
 from ..renyi import MOMENT_EVENT
 from ..wasserstein import EVENT as WASSERSTEIN_EVENT
 from ..wasserstein import FORMS as WASSERSTEIN_FORMS
-from .rule import Ends, Event, Inputs, Rule, level, one_event
+from .rule import Ends, Event, Inputs, Rule, level, no_range, one_event, range_of_form
 
 
 def _order(inputs: Inputs) -> float:
@@ -130,6 +130,6 @@ def _wasserstein(inputs: Inputs, digits: int) -> Ends:
 RULES = {
     "pb.disintegrated": Rule(_one_draw, QUANTITY, _one_draw_events),
     "pb.renyi": Rule(_renyi, "true Gibbs risk", one_event(RENYI_EVENT)),
-    "pb.fdiv": Rule(_fdiv, "true Gibbs risk", one_event(MOMENT_EVENT)),
-    "pb.wasserstein": Rule(_wasserstein, "true Gibbs risk", one_event(WASSERSTEIN_EVENT)),
+    "pb.fdiv": Rule(_fdiv, "true Gibbs risk", one_event(MOMENT_EVENT), span=no_range),
+    "pb.wasserstein": Rule(_wasserstein, "true Gibbs risk", one_event(WASSERSTEIN_EVENT), span=range_of_form),
 }

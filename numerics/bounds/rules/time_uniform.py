@@ -16,7 +16,7 @@ from ..betting import INTERVAL_EVENT, PAC_BAYES_EVENT
 from ..supermartingale import EVENT as SUPERMARTINGALE_EVENT
 from ..supermartingale import FORMS
 from ..time_uniform import EVENT
-from .rule import Ends, Inputs, Rule, level, one_event
+from .rule import Ends, Inputs, Rule, level, one_event, range_of_form
 
 
 def _kl_anytime(inputs: Inputs, digits: int) -> Ends:
@@ -66,5 +66,5 @@ RULES = {
     "pb.kl_anytime": Rule(_kl_anytime, "true Gibbs risk", one_event(EVENT), {"risk": ("pb.gibbs_mc",)}),
     "pb.betting_ci": Rule(_interval, "true risk of one predictor", one_event(INTERVAL_EVENT)),
     "pb.betting": Rule(_pac_bayes, "true Gibbs risk", one_event(PAC_BAYES_EVENT)),
-    "pb.chugg": Rule(_supermartingale, "true Gibbs risk", one_event(SUPERMARTINGALE_EVENT)),
+    "pb.chugg": Rule(_supermartingale, "true Gibbs risk", one_event(SUPERMARTINGALE_EVENT), span=range_of_form),
 }

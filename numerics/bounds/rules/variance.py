@@ -68,6 +68,20 @@ def _vector(inputs: Inputs, digits: int) -> Ends:
     return vector_kl_ball(u, f, kl, n, level(inputs), digits)
 
 
+def _split_range(inputs: Inputs) -> tuple[float, float]:
+    ends = (
+        (inputs["low"], inputs["high"])
+        if inputs["form"] == "continuous"
+        else (inputs["levels"][0], inputs["levels"][-1])
+    )
+    return float(ends[0]), float(ends[1])
+
+
+def _vector_range(inputs: Inputs) -> tuple[float, float]:
+    values = [float(value) for value in inputs["values"]]
+    return min(values), max(values)
+
+
 def _steps(inputs: Inputs) -> list[RecursiveStep]:
     f = [float(x) for x in inputs["frequencies"]]
     triples = [(f[i], f[i + 1], f[i + 2]) for i in range(0, len(f), 3)]
@@ -99,7 +113,7 @@ def _recursive_events(inputs: Inputs) -> Sequence[Event]:
 RULES: dict[str, Rule] = {
     "pb.eb": Rule(_bernstein, "true Gibbs risk", _bernstein_events),
     "pb.ub": Rule(_unexpected, "true Gibbs risk", one_event(UB_EVENT)),
-    "pb.split_kl": Rule(_split, "true Gibbs risk", one_event(SPLIT_EVENT)),
-    "pb.trikl": Rule(_vector, "true Gibbs risk", one_event(VECTOR_EVENT)),
+    "pb.split_kl": Rule(_split, "true Gibbs risk", one_event(SPLIT_EVENT), span=_split_range),
+    "pb.trikl": Rule(_vector, "true Gibbs risk", one_event(VECTOR_EVENT), span=_vector_range),
     "pb.rpb": Rule(_recursive, "true Gibbs risk", _recursive_events),
 }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -17,12 +14,13 @@ from ....numerics.certified.binomial_tail import binomial_lower, binomial_upper
 from ....numerics.claims import Coverage, Formula, HighProbabilityBound
 from ....numerics.store import Rows
 from ....theory.axioms import BETA_BINOMIAL, MONOTONE_INVERSE, UNION
-from ....theory.balls.binomial import binomial_lower_ball, binomial_upper_ball, exact_tail
+from ....theory.balls.binomial import binomial_lower_ball, binomial_upper_ball
 from ....theory.derivation import Algebra, Axiom, Enumeration
 from ....theory.errors import InvalidInput
 from ....theory.statements.pac_bayes.held_out import TEST_BINOMIAL
 from ....theory.validation import log_inverse_delta, sample_size
 from ...result import ByBudget, Check, Control, Result
+from .binomial_steps import failures, slope
 
 HALF_ULP = 2.0**-53
 
@@ -52,37 +50,6 @@ class LimitsPrediction:
 # --- derivation ---------------------------------------------------------------------------------------------------
 
 
-def slope() -> list[tuple[Any, Any]]:
-    import sympy
-
-    p = sympy.Symbol("p", real=True)
-    return [
-        (
-            sympy.diff(sum(comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k + 1)), p),
-            -(n - k) * comb(n, k) * p**k * (1 - p) ** (n - k - 1),
-        )
-        for n in range(1, 6)
-        for k in range(n)
-    ]
-
-
-LEVELS = (Fraction(1, 100), Fraction(1, 20), Fraction(1, 3), Fraction(1, 2))
-RISKS = (Fraction(1, 50), Fraction(1, 5), Fraction(1, 2), Fraction(7, 8))
-
-
-def failures() -> Iterator[tuple[str, Fraction, str, Fraction]]:
-    """P(limit < p): the limit at k is below p exactly where P(Bin(n,p) <= k) < delta."""
-    for n in (1, 2, 5, 13, 30):
-        for p in RISKS:
-            tails = [exact_tail(k, n, p) for k in range(n + 1)]
-            mirror = [exact_tail(n - k, n, 1 - p) for k in range(n + 1)]
-            chance = [comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)]
-            for delta in LEVELS:
-                for side, tail in (("upper", tails), ("lower", mirror)):
-                    failed = sum((c for c, t in zip(chance, tail, strict=True) if t < delta), Fraction(0))
-                    yield f"{side}, n={n}, p={p}, delta={delta}", failed, "<=", delta
-
-
 DERIVATION = (
     Algebra("d/dp P(Bin(n,p) <= k) = -(n-k) C(n,k) p^k (1-p)^(n-k-1): the sum telescopes (n = 1..5, every k)", slope),
     Axiom(BETA_BINOMIAL, "the same for every n: the tail falls strictly in p, from 1 to 0 when k < n"),
@@ -107,10 +74,18 @@ def predict(s: ErrorsSetting) -> LimitsPrediction:
 
 def sample(rng: np.random.Generator) -> ErrorsSetting:
     # the largest sizes cost balls the most time: they are a tenth
-    n = int(10 ** rng.uniform(0, rng.choice([1.3, 4, 12], p=[0.4, 0.5, 0.1])))
-    share = float(rng.choice([0.0, rng.uniform(), 10 ** rng.uniform(-6, 0), 1 - 10 ** rng.uniform(-6, 0)]))
+    n = int(10 ** rng.uniform(*[(0, 1.3), (1, 4), (3.6, 6), (6, 12)][rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])]))
+    share = float(
+        rng.choice([0.0, rng.uniform(), rng.uniform(), 10 ** rng.uniform(-6, 0), 1 - 10 ** rng.uniform(-6, 0)])
+    )
     level = float(rng.choice([10 ** rng.uniform(-0.15, 1.6), 10 ** rng.uniform(-0.15, 6)]))
     return ErrorsSetting(int(n * share), n, level)
+
+
+def sample_upper(rng: np.random.Generator) -> ErrorsSetting:
+    """Also levels above one half, in one case of eight."""
+    s = sample(rng)
+    return replace(s, log_inv_delta=float(rng.uniform(0.01, 0.69))) if rng.random() < 0.125 else s
 
 
 def width(s: ErrorsSetting) -> float:
@@ -122,14 +97,23 @@ def width(s: ErrorsSetting) -> float:
     return HALF_ULP * (2 * (16 + (6 * (1 + np.log(2 * np.pi * s.n)) + 24) / s.log_inv_delta + 65) + 8)
 
 
+def width_upper(s: ErrorsSetting) -> float:
+    """For delta > 1/2 the complement of the mirror image at 1 - delta: it decays like e^-v and inherits the absolute error of v."""
+    if s.log_inv_delta >= np.log(2) or s.errors in (0, s.n):
+        return width(s)
+    other = float(-np.log(-np.expm1(-s.log_inv_delta)))
+    mirror = ErrorsSetting(s.n - s.errors - 1, s.n, other)
+    return width(mirror) * (2 + other / (s.errors + 1) + float(np.log(s.n)))
+
+
 UPPER = Formula(
     expression=lambda s: binomial_upper_ball(s.errors, s.n, s.log_inv_delta, 20).p,
     shipped=lambda s: binomial_test_set(errors=s.errors, n=s.n, log_inv_delta=s.log_inv_delta).value,
     read=lambda p: p.upper,
-    sample=sample,
-    width=width,
+    sample=sample_upper,
+    width=width_upper,
     side="upper",
-    count=50,
+    count=40,
 )
 
 

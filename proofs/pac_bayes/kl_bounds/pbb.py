@@ -227,11 +227,8 @@ def _delta(of: Any) -> dict[str, Any]:
 LN = math.log
 PUBLISHED = PbbSetting(0.0155, 150_000, 73.2, 30_000, float(-np.log(0.025)), float(-np.log(0.01)))
 TWO = ByBudget(
-    quick=(PbbSetting(0.0, 4, 0.0, 12, LN(10), -LN(0.85), "one", "exact"),),
-    standard=(
-        PbbSetting(0.0, 4, 0.0, 12, LN(10), -LN(0.85), "one", "exact"),
-        PbbSetting(0.0, 4, 0.0, 12, LN(5), LN(5)),
-    ),
+    quick=(PbbSetting(0.0, 4, 0.0, 12, LN(5), LN(5), "one", "exact"),),
+    standard=(PbbSetting(0.0, 4, 0.0, 12, LN(5), LN(5)), PbbSetting(0.0, 8, 0.0, 12, LN(10), -LN(0.6), "one", "exact")),
 )
 ALONE = ByBudget(quick=tuple(PbbSetting(0.0, m, 0.0, 10**6, LN(10), LN(10), "one") for m in (1, 7, 40)))
 

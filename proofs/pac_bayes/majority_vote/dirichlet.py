@@ -184,7 +184,7 @@ FORMULA = Formula(
     sample=sample,
     width=width,
     side="upper",
-    count=30,
+    count=20,
 )
 
 MUTANTS = (
