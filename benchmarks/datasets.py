@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ def split(
     order = np.random.default_rng(seed).permutation(len(x))
     x, y = x[order].astype(np.float32), y[order].astype(np.int64)
     ends = (0, round(test * len(x)), round((test + (1 - test) / 2) * len(x)), len(x))
-    pieces = [(x[a:b], y[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [(x[a:b], y[a:b]) for a, b in itertools.pairwise(ends)]
     if standardise:
         mean, scale = pieces[1][0].mean(0), pieces[1][0].std(0) + 1e-6
         pieces = [((a - mean) / scale, b) for a, b in pieces]

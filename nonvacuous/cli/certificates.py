@@ -113,7 +113,9 @@ def compare(
     losses: Annotated[
         Path | None, typer.Argument(help="Losses in [0, 1]: one row or column for a predictor, or draws by examples.")
     ] = None,
-    axis: Annotated[str, typer.Option(help="Which axis is which: 'draws,examples' or 'examples,draws'.")] = "draws,examples",
+    axis: Annotated[
+        str, typer.Option(help="Which axis is which: 'draws,examples' or 'examples,draws'.")
+    ] = "draws,examples",
     risk: float | None = None,
     kl: float | None = None,
     n: int | None = None,
@@ -141,7 +143,12 @@ def compare(
         axes=tuple(part.strip() for part in axis.split(",")),
         posterior=None if posterior is None else _array(posterior).ravel(),
         prior=None if prior is None else _array(prior).ravel(),
-        **{"risk": risk, "kl": kl, "n": n, "delta": delta, "log_inv_delta": log_inv_delta, "n_prior": n_prior},
+        risk=risk,
+        kl=kl,
+        n=n,
+        delta=delta,
+        log_inv_delta=log_inv_delta,
+        n_prior=n_prior,
         log_inv_weight=log_inv_weight,
         simultaneous=simultaneous,
     )

@@ -19,7 +19,7 @@ from .seeger import seeger_kl, seeger_kl_split
 from .time_uniform import kl_anytime
 from .unexpected_bernstein import unexpected_bernstein
 
-Level = dict[str, float]  # delta= or log_inv_delta=, for keyword arguments
+Level = dict[str, Any]  # delta= or log_inv_delta=, for keyword arguments
 BETAS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # fixed here, so before anybody's data
 PB = ("numbers", "draws", "finite")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
+
+from numpy.typing import ArrayLike
 
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.variance import SPLIT_KL
@@ -21,8 +22,8 @@ QUANTITY = "true Gibbs risk"
 
 def split_kl(
     *,
-    frequencies: Sequence[float],
-    levels: Sequence[float],
+    frequencies: ArrayLike,
+    levels: ArrayLike,
     kl: float,
     n: int,
     delta: float | None = None,

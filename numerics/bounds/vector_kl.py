@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+
+from numpy.typing import ArrayLike
 
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.variance import TRIKL
@@ -19,8 +20,8 @@ EVENT = "vector kl over the sample"
 
 def vector_kl(
     *,
-    frequencies: Sequence[float],
-    values: Sequence[float],
+    frequencies: ArrayLike,
+    values: ArrayLike,
     kl: float,
     n: int,
     delta: float | None = None,

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite, non_negative
 from .arithmetic import ARRAY, ULP, add_up
-from .excess import LARGEST, near_term
+from .excess import near_term
 
 FloatArray = NDArray[np.float64]
 
@@ -61,7 +61,9 @@ def weights_of(name: str, u: ArrayLike) -> FloatArray:
     """`u` as weights along the last axis that sum to 1 up to rounding."""
     weights = non_negative(name, finite(name, u))
     if weights.ndim == 0 or not weights.shape[-1]:
-        raise InvalidInput(f"{name} has shape {weights.shape}.", "Give one weight for each outcome along the last axis.")
+        raise InvalidInput(
+            f"{name} has shape {weights.shape}.", "Give one weight for each outcome along the last axis."
+        )
     off = np.abs(weights.sum(axis=-1) - 1)
     if off.size and off.max() > NORMALISED:
         raise InvalidInput(
@@ -106,7 +108,9 @@ def _upper(u: FloatArray, f: FloatArray, c: FloatArray) -> FloatArray:
 class _Batch:
     """One bound for each row: the dual value and its minimiser."""
 
-    def __init__(self, u: FloatArray, f: FloatArray, c: FloatArray, top: FloatArray, mean: FloatArray, rise: FloatArray):
+    def __init__(
+        self, u: FloatArray, f: FloatArray, c: FloatArray, top: FloatArray, mean: FloatArray, rise: FloatArray
+    ):
         self.u, self.c, self.rise = u, c, rise
         self.below_top, self.above_mean = top[:, None] - f, f - mean[:, None]
 

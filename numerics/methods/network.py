@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ...theory.errors import InvalidInput
 
@@ -48,7 +48,10 @@ def freeze(model: nn.Module, device: str | torch.device) -> FrozenNetwork:
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"The model is a {type(model).__name__}.", "Pass a torch.nn.Module.")
     _refuse_batch_dependence(model)
-    if any(isinstance(value, UninitializedTensorMixin) for value in [*model.parameters(), *model.buffers()]):
+    if any(
+        isinstance(value, UninitializedParameter | UninitializedBuffer)
+        for value in [*model.parameters(), *model.buffers()]
+    ):
         raise InvalidInput("The model has a lazy layer without parameters yet.", "Evaluate it once on some inputs.")
     try:
         private = copy.deepcopy(model).to(device)

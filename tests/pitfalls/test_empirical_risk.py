@@ -74,9 +74,7 @@ def test_d19_the_certificate_names_the_predictor_that_it_covers():
 
 
 def test_d20_statistics_of_the_batch_make_one_example_a_function_of_the_others():
-    _, x, y = problem()
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.ReLU(), nn.Linear(4, 2))
     for prepare in (net.train, net.eval):  # without running statistics, evaluation uses those of the batch too
-        with pytest.raises(InvalidInput, match="training mode|batch"):
-            gaussian = from_module(prepare(), 0.1)
-            certify(gaussian, prior=gaussian, data=(x, y), delta=0.05, seed=0, draws=5)
+        with pytest.raises(InvalidInput, match=r"training mode|batch"):
+            from_module(prepare(), 0.1)

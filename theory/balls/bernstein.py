@@ -13,10 +13,10 @@ from .context import Exact, exact_fraction, refine, to_ball
 
 def _ceiling(value: arb) -> int:
     """The ceiling of a ball that contains no whole number."""
-    low, high = (int(end.ceil().unique_fmpz()) for end in (value.lower(), value.upper()))
-    if low != high:
+    low, high = (end.ceil().unique_fmpz() for end in (value.lower(), value.upper()))
+    if low is None or high is None or low != high:
         raise NumericalFailure("The size of a grid cannot be decided.", "It lies within rounding of a whole number.")
-    return low
+    return int(low)
 
 
 def grid_sizes_ball(n: int, first: Exact, second: Exact, c1: Exact, c2: Exact) -> tuple[int, int]:

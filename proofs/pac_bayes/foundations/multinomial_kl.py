@@ -119,7 +119,8 @@ def sample(rng: np.random.Generator) -> VectorKlSetting:
     u = rng.dirichlet(np.full(m, rng.choice([0.3, 1.0, 5.0])))
     u[rng.random(m) < 0.25] = 0.0
     u = u / u.sum() if u.sum() > 0 else np.eye(m)[0]
-    return VectorKlSetting(u, 1 + rng.permutation(m) * rng.uniform(0.1, 1), float(10 ** rng.uniform(-8, 1)))
+    values = np.asarray(1 + rng.permutation(m) * rng.uniform(0.1, 1), dtype=np.float64)
+    return VectorKlSetting(u, values, float(10 ** rng.uniform(-8, 1)))
 
 
 def width(s: VectorKlSetting) -> float:

@@ -112,7 +112,7 @@ def sample(rng: np.random.Generator) -> DrawsSetting:
         float(rng.choice([0.0, rng.uniform(), 10 ** rng.uniform(-6, 0)])),
         int(10 ** rng.uniform(0, 7)),
         float(10 ** rng.uniform(-1, 2.8)),
-        part + int(rng.choice([0, rng.integers(0, 1000)])),
+        part + int(rng.integers(0, 1000)) * int(rng.integers(0, 2)),
         part,
     )
 
@@ -251,7 +251,7 @@ CHECKS = (
             Control("M = 3 m for three unequal parts", {"compare": compare_parts_counted_alike}),
             Control("the smallest part in place of the largest", {"compare": compare_smallest_part}),
         ),
-    ),  # fmt: skip
+    ),
 )
 
 RESULT = Result(

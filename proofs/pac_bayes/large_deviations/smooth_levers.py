@@ -19,7 +19,6 @@ from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.pac_bayes.large_deviations import SMOOTH_LEVERS
 from ...result import ByBudget, Check, Control, Result
 from . import cramer
-from .network_levers import network_check
 from .lever_laws import (
     SETTINGS,
     SMALL,
@@ -34,6 +33,7 @@ from .lever_laws import (
     compare_without_invariance,
     sample,
 )
+from .network_levers import network_check
 
 HALF_ULP = 2.0**-53
 

@@ -100,7 +100,7 @@ def _bounds(s: RecursiveSetting, form: Any, **more: Any) -> tuple[float, float]:
     found = recursive_pac_bayes(
         risk=s.risk, kl=s.kl, n=s.n, steps=[s.step()], log_inv_delta=s.log_inv_delta, form=form, **more
     )
-    return found.inputs["bounds"]  # type: ignore[no-any-return]
+    return found.inputs["bounds"]
 
 
 def _values(p: RecursivePrediction) -> list[float]:
@@ -171,7 +171,7 @@ def _mutant(**changes: Any) -> dict[str, Any]:
     """The shipped bounds with changed inputs."""
 
     def shipped(s: RecursiveSetting) -> list[float]:
-        return FORMULA.shipped(replace(s, **{name: change(s) for name, change in changes.items()}))  # type: ignore[no-any-return]
+        return FORMULA.shipped(replace(s, **{name: change(s) for name, change in changes.items()}))
 
     return {"claim": replace(FORMULA, shipped=shipped)}
 

@@ -86,7 +86,7 @@ def predict(s: SplitKlSetting) -> SplitKlPrediction:
     return SplitKlPrediction(found.raw, found.lower, _continuous(s), float(log_maurer_xi(s.n)))
 
 
-def _parts(s: SplitKlSetting) -> dict[str, float]:
+def _parts(s: SplitKlSetting) -> dict[str, Any]:
     """The loss split at the middle of its range, its parts above and below made of the first frequency."""
     low, high, q = float(s.levels[0]), float(s.levels[-1]), float(s.frequencies[0])
     middle = low + (high - low) / 2
