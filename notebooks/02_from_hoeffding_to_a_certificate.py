@@ -517,8 +517,8 @@ assert nv.bounds.seeger_kl_split(risk=0.1, kl=1.0, n=200, n_prior=50, delta=DELT
 # part for the prior, the rest for the bound. Prior and posterior are Gaussians over all the weights.
 
 # %%
-HIDDEN, N_PRIOR, DRAWS_EACH = (30, 500, 200) if SMALL else (100, 718, 1000)
-PRIOR_EPOCHS, EPOCHS = (10, 5) if SMALL else (80, 40)
+HIDDEN, N_PRIOR, DRAWS_EACH = (30, 400, 100) if SMALL else (100, 718, 1000)
+PRIOR_EPOCHS, EPOCHS = (8, 3) if SMALL else (80, 40)
 
 images, labels = load_digits(return_X_y=True)
 order = np.random.default_rng(0).permutation(len(images))

@@ -298,7 +298,7 @@ assert variances == sorted(variances)
 # **Predict**: at $s = 0.1$ the inverse rate of the test loss is smaller with each lever than without, and larger with random labels.
 
 # %%
-MEMBERS, WIDTH, STEPS, TEST = (16, 24, 150, 1500) if SMALL else (48, 64, 400, 5000)
+MEMBERS, WIDTH, STEPS, TEST = (16, 24, 130, 1000) if SMALL else (48, 64, 400, 5000)
 
 
 def task(shape, stream):
