@@ -9,8 +9,8 @@
 # %% [markdown]
 # # From Hoeffding to a certificate
 #
-# You trained a classifier, and it makes 3 errors on 100 examples. How often will it be wrong from now on? The answer depends on
-# one question: **what did you know about the predictor before you saw these examples?** This notebook climbs five steps:
+# You trained a classifier, and it makes 3 errors on 100 examples. How often will it be wrong from now on? The answer depends
+# on one question: **what did you know about the predictor before you saw these examples?** This notebook climbs five steps:
 #
 # 1. you had **one predictor**: a test set, and three bounds for it;
 # 2. you had a **list of predictors** and took the best: you pay for the length of the list;
@@ -18,8 +18,8 @@
 # 4. you can only **draw** from the posterior: one more event, and a ledger that refuses to pay for two events with one delta;
 # 5. you took the prior itself **from data**: you pay with examples.
 #
-# On the last step stands a certificate for a neural network on handwritten digits that is not vacuous, beside the number that
-# a held-out test set gives. Before each experiment we write down what must come out.
+# On the last step stands a certificate for a neural network on handwritten digits that is not vacuous, beside the number
+# that a held-out test set gives. Before each experiment we write down what must come out.
 
 # %%
 import html
@@ -72,8 +72,8 @@ def kl(q, p):
 # %% [markdown]
 # ## 1. One predictor
 #
-# The predictor was fixed before the $n = 100$ test examples were drawn, and it makes $k$ errors on them. Its true risk $p$ is
-# unknown, and $k$ is binomial. Three bounds, each at $\delta = 0.05$:
+# The predictor was fixed before the $n = 100$ test examples were drawn, and it makes $k$ errors on them. Its true risk $p$
+# is unknown, and $k$ is binomial. Three bounds, each at $\delta = 0.05$:
 #
 # - **Hoeffding**: $k/n + \sqrt{\ln(1/\delta)/(2n)}$. One width for all $k$;
 # - **Chernoff**: the largest $p$ with $\mathrm{kl}(k/n\|p) \le \ln(1/\delta)/n$. It knows that small frequencies vary less;
@@ -135,19 +135,20 @@ assert np.allclose(just_above, DELTA, atol=1e-6)  # the binomial bound spends al
 assert all(failure_of(bounds["binomial"] * 0.999, x * 0.9995) > DELTA for x in bounds["binomial"][:N])
 
 # %% [markdown]
-# **Compare.** All three keep the promise. The binomial bound uses all of it at every $k$ (Chernoff only at $k = 0$, where the two
-# are equal), and shaving 0.1% off it breaks it. Hoeffding wastes most where you would like to be: at small error rates.
+# **Compare.** All three keep the promise. The binomial bound uses all of it at every $k$ (Chernoff only at $k = 0$, where
+# the two are equal), and shaving 0.1% off it breaks it. Hoeffding wastes most where you would like to be: at small error
+# rates.
 #
 # ## 2. Many predictors
 #
-# Now 1000 students hand in a predictor, you evaluate all of them on the same 100 examples, and you keep the best. Suppose that all
-# of them are useless: each makes every error with probability $\frac12$, independently. What does the binomial bound of the
-# winner say?
+# Now 1000 students hand in a predictor, you evaluate all of them on the same 100 examples, and you keep the best. Suppose
+# that all of them are useless: each makes every error with probability $\frac12$, independently. What does the binomial
+# bound of the winner say?
 #
-# **Predict.** For one coin the bound drops below $\frac12$ with probability at most 0.05. The winner is the luckiest
-# of $M$, and the bound of the winner fails with probability $1 - (1 - f)^M$. **Occam's** bound asks for a weight $w_j$ for every
-# predictor *before* the examples are seen, with $\sum_j w_j \le 1$, and gives predictor $j$ its share $\delta w_j$. With equal
-# weights that means $\ln M$ nats: `nv.bounds.occam_binomial(errors=..., n=..., log_inv_weight=np.log(M), delta=...)`.
+# **Predict.** For one coin the bound drops below $\frac12$ with probability at most 0.05. The winner is the luckiest of $M$,
+# and the bound of the winner fails with probability $1 - (1 - f)^M$. **Occam's** bound asks for a weight $w_j$ for every
+# predictor *before* the examples are seen, with $\sum_j w_j \le 1$, and gives predictor $j$ its share $\delta w_j$. With
+# equal weights that means $\ln M$ nats: `nv.bounds.occam_binomial(errors=..., n=..., log_inv_weight=np.log(M), delta=...)`.
 
 
 # %%
@@ -195,8 +196,8 @@ assert unpaid[thousand] > 0.999
 assert max(paid) <= DELTA
 
 # %% [markdown]
-# The price is a logarithm. A thousand predictors cost $\ln 1000 = 6.9$ nats, ten thousand cost 9.2. And the weights need not be
-# equal: a sum of at most 1 is all that counts, and so the list may be infinite. Give the $j$-th predictor the weight
+# The price is a logarithm. A thousand predictors cost $\ln 1000 = 6.9$ nats, ten thousand cost 9.2. And the weights need not
+# be equal: a sum of at most 1 is all that counts, and so the list may be infinite. Give the $j$-th predictor the weight
 # $6/(\pi^2 j^2)$: the first pays 0.5 nats, the thousandth 14.3. A code is such a weight ($b$ bits are $b \ln 2$ nats), which
 # is how compressed networks are certified.
 
@@ -217,10 +218,10 @@ assert unequal <= DELTA
 # %% [markdown]
 # ## 3. Posteriors
 #
-# Often the list is a continuum, and Occam's price is infinite. Often, too, many predictors are *nearly* as good as the best, and
-# it should not cost $\ln M$ to say "one of those". PAC-Bayes is the bound for distributions: a prior $P$ fixed in advance, any
-# posterior $Q$ afterwards, and the price $K = \mathrm{KL}(Q\|P)$. A single member of a list of $M$ costs $\ln M$ again;
-# "one of these $m$" costs only $\ln(M/m)$.
+# Often the list is a continuum, and Occam's price is infinite. Often, too, many predictors are *nearly* as good as the best,
+# and it should not cost $\ln M$ to say "one of those". PAC-Bayes is the bound for distributions: a prior $P$ fixed in
+# advance, any posterior $Q$ afterwards, and the price $K = \mathrm{KL}(Q\|P)$. A single member of a list of $M$ costs
+# $\ln M$ again; "one of these $m$" costs only $\ln(M/m)$.
 #
 # Two facts make it work, and both can be seen.
 #
@@ -272,13 +273,13 @@ assert [float(row[-1]) for row in rows] == sorted(float(row[-1]) for row in rows
 
 # %% [markdown]
 # Now a world to try it in. Inputs are uniform on $[0, 1]$; the label says whether $x > \frac12$, and one label in ten is
-# wrong. Predictors are the $M$ thresholds $t_j = j/M$, with true risk $0.1 + 0.8\,|t_j - \frac12|$. We have $n = 200$ examples, a
-# uniform prior, and as posteriors we take **Gibbs posteriors** $Q_\beta \propto P e^{-\beta \hat r}$: for large $\beta$ they
-# sit on the best threshold, for $\beta = 0$ they are the prior.
+# wrong. Predictors are the $M$ thresholds $t_j = j/M$, with true risk $0.1 + 0.8\,|t_j - \frac12|$. We have $n = 200$
+# examples, a uniform prior, and as posteriors we take **Gibbs posteriors** $Q_\beta \propto P e^{-\beta \hat r}$: for large
+# $\beta$ they sit on the best threshold, for $\beta = 0$ they are the prior.
 #
 # **Predict.** The bound has two terms that pull in opposite directions, so it is smallest at some $\beta$ between. We may
-# choose that $\beta$ *after* looking, because the theorem holds for all $Q$ at once. And as the list grows, Occam's price grows
-# without limit while $K$ settles.
+# choose that $\beta$ *after* looking, because the theorem holds for all $Q$ at once. And as the list grows, Occam's price
+# grows without limit while $K$ settles.
 
 # %%
 N_T = 200
@@ -343,8 +344,8 @@ assert abs(seeger[-1] - seeger[-3]) < 0.003  # and leaves PAC-Bayes alone
 assert (np.diff(occam[3:]) > 0).all()
 
 # %% [markdown]
-# **Run it often.** One sample proves nothing. Draw many samples of 200 examples and count: how often is the certificate of the
-# best-looking $\beta$ false? And how often is it false for the *worst* $Q$, which by change of measure is one number,
+# **Run it often.** One sample proves nothing. Draw many samples of 200 examples and count: how often is the certificate of
+# the best-looking $\beta$ false? And how often is it false for the *worst* $Q$, which by change of measure is one number,
 # $\ln E_P e^{n\,\mathrm{kl}(\hat r_h\|r_h)} > \ln(\xi(n)/\delta)$ (an upper bound on it, to be precise)?
 
 # %%
@@ -381,14 +382,13 @@ assert binomtest(false_unpaid, RUNS, DELTA, alternative="greater").pvalue < ALPH
 
 # %% [markdown]
 # The promise is kept with a lot of room, and the same count catches a bound that pays $K$ and nothing else. Where does the
-# room come from? Two steps are lossy: Markov's inequality, and the protection against posteriors that nobody would
-# choose.
+# room come from? Two steps are lossy: Markov's inequality, and the protection against posteriors that nobody would choose.
 #
 # ## 4. Draws and the ledger
 #
 # For a neural network nobody can compute $\hat r_Q$. You draw $m$ predictors from $Q$ and average, which is one more random
-# experiment that can go wrong, with a delta of its own (`nv.bounds.gibbs_monte_carlo`). Its certificate goes into the next one in
-# place of the risk, and the ledger adds up.
+# experiment that can go wrong, with a delta of its own (`nv.bounds.gibbs_monte_carlo`). Its certificate goes into the next
+# one in place of the risk, and the ledger adds up.
 
 # %%
 estimated = nv.bounds.gibbs_monte_carlo(risk=0.12, draws=2000, delta=0.01)
@@ -400,8 +400,8 @@ assert [entry.delta for entry in whole.ledger.entries] == [0.01, 0.04]
 assert whole.check().sound
 
 # %% [markdown]
-# **Why does it matter?** Let $Q$ be half on a perfect predictor and half on one that is always wrong: $\hat r_Q = \frac12$. Draw 50
-# predictors, compute the bound, and if you do not like it, try another seed. Keep the best of 100.
+# **Why does it matter?** Let $Q$ be half on a perfect predictor and half on one that is always wrong: $\hat r_Q = \frac12$.
+# Draw 50 predictors, compute the bound, and if you do not like it, try another seed. Keep the best of 100.
 #
 # **Predict.** One try is false with probability at most $\delta' = 0.01$. A hundred tries, each with the same $\delta'$, are
 # promised nothing: $100\,\delta' = 1$. A hundred tries that share $\delta'$ keep 0.01.
@@ -450,9 +450,9 @@ assert len(refusals) == 2
 # examples on learning the prior, and use the *others* for the bound. The posterior may use all of them. What you may not do
 # is to learn the prior from the examples of the bound.
 #
-# **Predict.** In the world of 1000 coins, let both prior and posterior be the winner: then $K = 0$. If the prior was learned from the
-# same 100 tosses, the "certificate" should be false far more often than 0.05. If it was learned from the first 50 tosses
-# and the bound counts the other 50, it must keep its promise.
+# **Predict.** In the world of 1000 coins, let both prior and posterior be the winner: then $K = 0$. If the prior was learned
+# from the same 100 tosses, the "certificate" should be false far more often than 0.05. If it was learned from the first 50
+# tosses and the bound counts the other 50, it must keep its promise.
 
 # %%
 COINS = 1000
@@ -476,8 +476,8 @@ assert false_at(N, COINS) > 5 * DELTA
 assert false_at(50, 1) <= DELTA
 
 # %% [markdown]
-# `nv.bounds.seeger_kl_split` is the honest form. Let us see what it buys in the threshold world, where the uniform prior was not
-# bad: 4096 thresholds, 200 examples, of which $n_0$ go into a Gibbs prior.
+# `nv.bounds.seeger_kl_split` is the honest form. Let us see what it buys in the threshold world, where the uniform prior was
+# not bad: 4096 thresholds, 200 examples, of which $n_0$ go into a Gibbs prior.
 
 # %%
 x, y = threshold_sample(N_T, np.random.default_rng(7))
@@ -513,8 +513,8 @@ assert nv.bounds.seeger_kl_split(risk=0.1, kl=1.0, n=200, n_prior=50, delta=DELT
 #
 # ## 6. A certificate for a neural network
 #
-# The digits of scikit-learn: 1797 images of $8 \times 8$ pixels. We split once, at random, before anything else: 360 for a test, a
-# part for the prior, the rest for the bound. Prior and posterior are Gaussians over all the weights.
+# The digits of scikit-learn: 1797 images of $8 \times 8$ pixels. We split once, at random, before anything else: 360 for a
+# test, a part for the prior, the rest for the bound. Prior and posterior are Gaussians over all the weights.
 
 # %%
 HIDDEN, N_PRIOR, DRAWS_EACH = (30, 400, 100) if SMALL else (100, 718, 1000)
@@ -564,9 +564,10 @@ assert certificate.check().sound
 assert certificate.delta <= DELTA
 
 # %% [markdown]
-# Read the lines. The bound is about the **Gibbs risk**: the risk of drawing a fresh network from the posterior for each image. The
-# ledger has two entries. The assumptions that "cannot be checked" are yours to vouch for: that the images are i.i.d., that the
-# split was random, that the draws were fresh. The posterior moved very little away from the learned prior; look at $K$ below.
+# Read the lines. The bound is about the **Gibbs risk**: the risk of drawing a fresh network from the posterior for each
+# image. The ledger has two entries. The assumptions that "cannot be checked" are yours to vouch for: that the images are
+# i.i.d., that the split was random, that the draws were fresh. The posterior moved very little away from the learned prior;
+# look at $K$ below.
 #
 # And where it can look, the package does look. Here is the same call with a prior learned from *all* the training images:
 
@@ -643,13 +644,13 @@ assert nonsense.value > 0.85  # nothing can be learned, and nothing is certified
 assert test_bound.value < 2 * certificate.value
 
 # %% [markdown]
-# **Compare honestly.** The held-out test is simpler, and with so few images it gives about the same number or a smaller one. The
-# PAC-Bayes certificate had to pay for its draws and for $\ln\xi(n)$. What it offers in return: the images of the bound were also
-# used for *training* the posterior; it holds for all posteriors at once, so the posterior may be chosen by it; and its
-# objective can be minimised. The next notebook asks when which bound is the better choice.
+# **Compare honestly.** The held-out test is simpler, and with so few images it gives about the same number or a smaller one.
+# The PAC-Bayes certificate had to pay for its draws and for $\ln\xi(n)$. What it offers in return: the images of the bound
+# were also used for *training* the posterior; it holds for all posteriors at once, so the posterior may be chosen by it; and
+# its objective can be minimised. The next notebook asks when which bound is the better choice.
 #
-# Two warnings. The certificate is about random networks from the posterior, not about the single network at its mean. And everything
-# here rests on i.i.d. images: digits from another scanner are not covered.
+# Two warnings. The certificate is about random networks from the posterior, not about the single network at its mean. And
+# everything here rests on i.i.d. images: digits from another scanner are not covered.
 #
 # ## 7. Your turn: how many examples do you need?
 #
@@ -669,8 +670,8 @@ needed = None  # your answer: (Hoeffding, binomial, Occam, PAC-Bayes-kl)
 # %% [markdown]
 # <details><summary>A hint</summary>
 #
-# At zero errors all four are one-line formulas: $\sqrt{\ln(1/\delta)/(2n)}$, then $1 - e^{-c}$ with $c = \ln(1/\delta)/n$, and the same
-# with $\ln 1000$, and with $\ln 1000 + \ln\xi(n)$ added. Or search with the functions of the package.
+# At zero errors all four are one-line formulas: $\sqrt{\ln(1/\delta)/(2n)}$, then $1 - e^{-c}$ with $c = \ln(1/\delta)/n$,
+# and the same with $\ln 1000$, and with $\ln 1000 + \ln\xi(n)$ added. Or search with the functions of the package.
 #
 # </details>
 #
@@ -706,8 +707,8 @@ assert answer[3] > answer[2]
 assert needed in (None, answer), "look again: one of the four numbers differs"
 
 # %% [markdown]
-# Hoeffding needs fifty times as many examples as the exact bound. A thousand candidates only triple the number. And a point mass is
-# not what PAC-Bayes is for: it pays $\ln\xi(n)$ for the right to choose among *all* posteriors.
+# Hoeffding needs fifty times as many examples as the exact bound. A thousand candidates only triple the number. And a point
+# mass is not what PAC-Bayes is for: it pays $\ln\xi(n)$ for the right to choose among *all* posteriors.
 #
 # ## What to take with you
 #

@@ -9,17 +9,17 @@
 # %% [markdown]
 # # Which bound should I use?
 #
-# There are dozens of bounds, and each paper shows a plot in which its own is the smallest. This notebook replaces the plots by a few
-# questions that you can answer before you look at a single bound:
+# There are dozens of bounds, and each paper shows a plot in which its own is the smallest. This notebook replaces the plots
+# by a few questions that you can answer before you look at a single bound:
 #
 # - Do you have one predictor, a list, or a posterior? Did it see the examples?
 # - Do you have only an average risk, or the losses themselves? Do they vary much?
 # - Was $n$ fixed in advance?
 # - Is $K$ so large that a held-out test would have been better?
 #
-# `nv.bounds.compare` asks these questions for you; here you learn why it answers as it does. And you will see what goes wrong when a
-# parameter, a variance or a stopping time is chosen by looking and not paid for. All of these failures are computed, none is
-# simulated.
+# `nv.bounds.compare` asks these questions for you; here you learn why it answers as it does. And you will see what goes
+# wrong when a parameter, a variance or a stopping time is chosen by looking and not paid for. All of these failures are
+# computed, none is simulated.
 
 # %%
 import html
@@ -75,8 +75,8 @@ def count_vectors(total, parts):
 # %% [markdown]
 # ## 1. Ask the library
 #
-# Give `compare` whatever you have. It computes every bound that applies, and tells you why the others do not.
-# Here are four situations.
+# Give `compare` whatever you have. It computes every bound that applies, and tells you why the others do not. Here are four
+# situations.
 
 # %%
 rng = np.random.default_rng(5)
@@ -108,10 +108,10 @@ assert winners[2] == winners[3] == "catoni_grid"  # six betas cost ln 6 = 1.8, l
 assert winners[4] == "betting_pac_bayes"
 
 # %% [markdown]
-# **A trap.** The list is sorted, so why not quote its first line? Because you would pick it *after looking*. Each line keeps its own
-# promise at $\delta$; "the smallest of them" makes a new promise that nobody proved. So `best` refuses, unless you
-# ask for all of them to hold at once, with $\delta$ shared among the events. (Bounds that stand on the same event, such
-# as `seeger_kl`, `quad` and `mcallester`, need only one share.) The price is small: it enters as $\ln(\text{events})/n$.
+# **A trap.** The list is sorted, so why not quote its first line? Because you would pick it *after looking*. Each line keeps
+# its own promise at $\delta$; "the smallest of them" makes a new promise that nobody proved. So `best` refuses, unless you
+# ask for all of them to hold at once, with $\delta$ shared among the events. (Bounds that stand on the same event, such as
+# `seeger_kl`, `quad` and `mcallester`, need only one share.) The price is small: it enters as $\ln(\text{events})/n$.
 
 # %%
 try:
@@ -147,10 +147,11 @@ assert shared["betting_pac_bayes"] - alone["betting_pac_bayes"] < 0.01
 # | `catoni` | one $\beta$ fixed in advance, does not pay $\ln\xi(n)$ |
 # | `catoni_grid` | $G$ values of $\beta$, pays $\ln G$ |
 #
-# **Predict.** Nobody in this family can get below a **floor** (`pb.smalldata`): $\mathrm{UP}(\hat r_Q, (K + \ln\frac1\delta)/n)$, the
-# kl bound without its constant, where $\mathrm{UP}(q, c)$ is the largest $p$ with $\mathrm{kl}(q\|p) \le c$. The floor is not a
-# certificate. It only says when to stop searching. Catoni's bound should touch it at one risk for each $\beta$; the order `seeger_kl` $\le$ `quad` and
-# `seeger_kl` $\le$ `mcallester` must hold everywhere.
+# **Predict.** Nobody in this family can get below a **floor** (`pb.smalldata`):
+# $\mathrm{UP}(\hat r_Q, (K + \ln\frac1\delta)/n)$, the kl bound without its constant, where $\mathrm{UP}(q, c)$ is the
+# largest $p$ with $\mathrm{kl}(q\|p) \le c$. The floor is not a certificate. It only says when to stop searching. Catoni's
+# bound should touch it at one risk for each $\beta$; the order `seeger_kl` $\le$ `quad` and `seeger_kl` $\le$ `mcallester`
+# must hold everywhere.
 
 # %%
 N, K = 1000, 20.0
@@ -186,20 +187,22 @@ assert min((fixed[1.0] - floor)[1:]) < 5e-4  # it nearly touches the floor at it
 
 # %% [markdown]
 # Rules: **train with `quad` or `lambda`, report `seeger_kl` or `catoni_grid`**. Which of the two is smaller is a matter of
-# $\ln\xi(n)$ (3.7 nats at $n = 1000$) against $\ln G$ (1.8 nats for these six $\beta$) and the distance to the nearest $\beta$. Decide in
-# advance: the smaller of the two, picked afterwards, costs $\ln 2$. `seeger_kl` needs no guess, holds on both sides, and its loss is never more
-# than $\ln\xi(n)/n$ in the price. `mcallester` and `quad` are never better than `seeger_kl`.
+# $\ln\xi(n)$ (3.7 nats at $n = 1000$) against $\ln G$ (1.8 nats for these six $\beta$) and the distance to the nearest
+# $\beta$. Decide in advance: the smaller of the two, picked afterwards, costs $\ln 2$. `seeger_kl` needs no guess, holds on
+# both sides, and its loss is never more than $\ln\xi(n)/n$ in the price. `mcallester` and `quad` are never better than
+# `seeger_kl`.
 #
 # ## 3. Why you may not choose $\beta$ afterwards
 #
-# The right panel suggests it: compute Catoni's bound for many $\beta$ and keep the smallest. That gives exactly the floor, and saves
-# $\ln\xi(n)$. Published code does it. What happens to the theorem?
+# The right panel suggests it: compute Catoni's bound for many $\beta$ and keep the smallest. That gives exactly the floor,
+# and saves $\ln\xi(n)$. Published code does it. What happens to the theorem?
 #
-# The proof needs that $E\,e^{\phi} \le 1$ for $\phi = n\,[-\ln(1 - (1-e^{-\beta})\, r_h) - \beta\,\hat r_h]$. For one fixed $\beta$
-# that is true with equality. The best $\beta$ turns $\phi$ into $n\,\mathrm{kl}^+(\hat r_h\|r_h)$, whose moment is larger.
+# The proof needs that $E\,e^{\phi} \le 1$ for $\phi = n\,[-\ln(1 - (1-e^{-\beta})\, r_h) - \beta\,\hat r_h]$. For one fixed
+# $\beta$ that is true with equality. The best $\beta$ turns $\phi$ into $n\,\mathrm{kl}^+(\hat r_h\|r_h)$, whose moment is
+# larger.
 #
-# **Predict.** In the world of 16 fair coins with $n = 6$ tosses each (world B of the first notebook), all moments and failure
-# probabilities are finite sums. Fixed $\beta = 1$: moment exactly 1. Best $\beta$ for each coin: moment above 1, so
+# **Predict.** In the world of 16 fair coins with $n = 6$ tosses each (world B of the first notebook), all moments and
+# failure probabilities are finite sums. Fixed $\beta = 1$: moment exactly 1. Best $\beta$ for each coin: moment above 1, so
 # nothing is promised, and we look for a $\delta$ at which "with probability $1-\delta$, for all $Q$,
 # $E_Q[n\,\mathrm{kl}^+] \le K + \ln\frac1\delta$" is false.
 
@@ -244,8 +247,8 @@ assert paid_moment <= maurer_xi(6)
 # %% [markdown]
 # The unpaid version is false: 0.2138 where 0.2 was promised. It is false because the moment is 2.39 where the proof needs 1.
 #
-# What about the weaker claim that code usually makes, one common $\beta$ for all predictors, the best for the chosen $Q$?
-# In this world its failure probability is also a finite sum: the worst posterior for each $\beta$ is known, and the best
+# What about the weaker claim that code usually makes, one common $\beta$ for all predictors, the best for the chosen $Q$? In
+# this world its failure probability is also a finite sum: the worst posterior for each $\beta$ is known, and the best
 # $\beta$ is a search in one dimension.
 
 # %%
@@ -262,15 +265,15 @@ assert abs(common - 0.0253) < 5e-4
 
 # %% [markdown]
 # This one does *not* exceed its $\delta$ here. So is it fine? Nobody knows: the step of its proof is false, and no other
-# proof is known to us. A number without a proof is not a certificate, however well it behaves in one world. The package therefore
-# has no function for it. You pay in one of three ways: fix $\beta$; pay $\ln G$ for a grid; or pay $\ln\xi(n)$ once and get all $\beta$
-# (`catoni_uniform`, whose minimum is `seeger_kl`).
+# proof is known to us. A number without a proof is not a certificate, however well it behaves in one world. The package
+# therefore has no function for it. You pay in one of three ways: fix $\beta$; pay $\ln G$ for a grid; or pay $\ln\xi(n)$
+# once and get all $\beta$ (`catoni_uniform`, whose minimum is `seeger_kl`).
 #
 # ## 4. Losses that vary little
 #
-# A bound that sees only $\hat r_Q$ must prepare for the worst: losses that are 0 or 1. Real losses, such as a clamped log-loss or a
-# Brier score, often sit close to their mean. Three bounds look at the losses themselves: `empirical_bernstein` (their variance),
-# `unexpected_bernstein` (their second moment) and the **betting** bounds (everything).
+# A bound that sees only $\hat r_Q$ must prepare for the worst: losses that are 0 or 1. Real losses, such as a clamped
+# log-loss or a Brier score, often sit close to their mean. Three bounds look at the losses themselves: `empirical_bernstein`
+# (their variance), `unexpected_bernstein` (their second moment) and the **betting** bounds (everything).
 #
 # **Predict.** Take 500 losses with mean 0.2 and let their spread shrink from 0.39 (almost 0-1 losses) to 0.01. The kl bound
 # cannot move. The others should fall, and for 0-1 losses they should have no advantage.
@@ -310,13 +313,13 @@ assert curves["empirical Bernstein"][-1] < curves["Chernoff"][-1]
 assert curves["unexpected Bernstein"][0] > curves["Chernoff"][0]
 
 # %% [markdown]
-# Betting wins for small spread, and close to 0-1 losses Chernoff does. `unexpected_bernstein` sees the *raw* second moment, so it cannot
-# profit from a small variance around a large mean. It is at its best for losses near zero.
+# Betting wins for small spread, and close to 0-1 losses Chernoff does. `unexpected_bernstein` sees the *raw* second moment,
+# so it cannot profit from a small variance around a large mean. It is at its best for losses near zero.
 #
 # **The tempting mistake** is to plug the empirical variance into a formula that wants the true one:
-# $\hat r + \sqrt{2\hat V \ln(1/\delta)/n}$. It looks like a bound. **Predict**: take a loss that is 0.1 nearly always and 1 with probability 0.005.
-# Among 100 examples there is often no large loss at all; then $\hat V = 0$ and the "bound" is 0.1, below the true mean 0.1045. That alone
-# has probability $0.995^{100} = 0.606$. Certified bounds must survive the same test.
+# $\hat r + \sqrt{2\hat V \ln(1/\delta)/n}$. It looks like a bound. **Predict**: take a loss that is 0.1 nearly always and 1
+# with probability 0.005. Among 100 examples there is often no large loss at all; then $\hat V = 0$ and the "bound" is 0.1,
+# below the true mean 0.1045. That alone has probability $0.995^{100} = 0.606$. Certified bounds must survive the same test.
 
 # %%
 n_rare, chance = 100, 0.005
@@ -345,12 +348,13 @@ assert max(fails[name] for name in bounds if name != "plug-in variance") <= DELT
 # %% [markdown]
 # ## 5. Is A better than B?
 #
-# You have a new predictor and a reference, both evaluated on the same examples, and want to bound $r_{\text{new}} - r_{\text{ref}}$. The
-# loss of this question takes the values $-1, 0, 1$, and mostly it is 0. Subtracting two kl bounds throws that away. `split_kl`
-# uses one binary kl for each step between the values; `trinomial_kl` inverts the relative entropy of all three frequencies at
-# once.
+# You have a new predictor and a reference, both evaluated on the same examples, and want to bound
+# $r_{\text{new}} - r_{\text{ref}}$. The loss of this question takes the values $-1, 0, 1$, and mostly it is 0. Subtracting
+# two kl bounds throws that away. `split_kl` uses one binary kl for each step between the values; `trinomial_kl` inverts the
+# relative entropy of all three frequencies at once.
 #
-# **Predict.** The less the two predictors disagree, the better the difference is known, although both risks stay as they are.
+# **Predict.** The less the two predictors disagree, the better the difference is known, although both risks stay as they
+# are.
 
 # %%
 N_X, K_X, EXCESS = 10_000, 50.0, 0.03
@@ -384,11 +388,12 @@ assert trinomial[0] < 0.6 * separate
 assert (np.diff(trinomial) > 0).all()
 
 # %% [markdown]
-# Neither of the two is always the smaller one: at the left end, where nearly all disagreements go one way, `split_kl` is ahead by a hair.
-# Both leave the other two far behind when the predictors agree on most examples.
+# Neither of the two is always the smaller one: at the left end, where nearly all disagreements go one way, `split_kl` is
+# ahead by a hair. Both leave the other two far behind when the predictors agree on most examples.
 #
-# **Check it where everything is a sum.** $n = 20$ pairs of outcomes, all 231 count vectors: the moment of $n\,\mathrm{KL}(\hat u\|u)$ must
-# be exactly $\xi(n) + n$, whatever the true law, and the certificate may fail with probability at most 0.05.
+# **Check it where everything is a sum.** $n = 20$ pairs of outcomes, all 231 count vectors: the moment of
+# $n\,\mathrm{KL}(\hat u\|u)$ must be exactly $\xi(n) + n$, whatever the true law, and the certificate may fail with
+# probability at most 0.05.
 
 # %%
 n_exact = 20
@@ -415,12 +420,13 @@ assert len(vectors) == 231
 # %% [markdown]
 # ## 6. When $n$ is not fixed
 #
-# You look at the test results every day and stop when the bound looks good. Then $n$ is chosen by looking, and a bound for fixed $n$
-# promises nothing. `kl_anytime` holds at all $n$ at once, and costs no more than the constant $2\sqrt n$ that older papers pay for a single $n$.
+# You look at the test results every day and stop when the bound looks good. Then $n$ is chosen by looking, and a bound for
+# fixed $n$ promises nothing. `kl_anytime` holds at all $n$ at once, and costs no more than the constant $2\sqrt n$ that
+# older papers pay for a single $n$.
 #
 # **Predict.** One predictor with risk 0.2, a look after every example. The probability that *some* look shows a false
-# Chernoff bound grows with the number of looks, past 0.05. For `kl_anytime` it stays below 0.05 forever. We compute it exactly, by
-# following the number of errors from step to step and removing those paths that have seen a false bound.
+# Chernoff bound grows with the number of looks, past 0.05. For `kl_anytime` it stays below 0.05 forever. We compute it
+# exactly, by following the number of errors from step to step and removing those paths that have seen a false bound.
 
 # %%
 LOOKS, RISK = (1500 if SMALL else 10_000), 0.2
@@ -469,11 +475,13 @@ assert at_1000 > once
 # %% [markdown]
 # ## 7. Few examples and a large $K$
 #
-# The floor also tells you when PAC-Bayes cannot win. Suppose you have $n = 1000$ examples. Either you use all of them for training and for a
-# kl-type bound with complexity $K$. Or you train on 800 and test on 200. Suppose both give an empirical risk of 0.1.
+# The floor also tells you when PAC-Bayes cannot win. Suppose you have $n = 1000$ examples. Either you use all of them for
+# training and for a kl-type bound with complexity $K$. Or you train on 800 and test on 200. Suppose both give an empirical
+# risk of 0.1.
 #
 # **Predict.** For large $K$ even the floor, which no bound of this kind can reach, is above the test bound. Then the
-# held-out test wins, and no cleverness within the family changes that. (With more information than $\hat r_Q$, as in section 4, it might.)
+# held-out test wins, and no cleverness within the family changes that. (With more information than $\hat r_Q$, as in section
+# 4, it might.)
 
 # %%
 all_examples, tested = 1000, 200
@@ -524,8 +532,8 @@ assert not missing
 # %% [markdown]
 # ## 9. Your turn: when is a test set better?
 #
-# You have $n = 1000$ examples and a Gibbs risk of 0.1, as in section 7, with $\delta = 0.05$ and a test on 200 examples with 20
-# errors. Find the smallest whole number $K$ such that
+# You have $n = 1000$ examples and a Gibbs risk of 0.1, as in section 7, with $\delta = 0.05$ and a test on 200 examples with
+# 20 errors. Find the smallest whole number $K$ such that
 #
 # 1. `seeger_kl` on all 1000 examples is above the test bound;
 # 2. *every* bound of the family is above the test bound.
@@ -587,8 +595,9 @@ assert smallest in (None, solution), "look again: one of the three numbers diffe
 
 # %% [markdown]
 # Two nats are enough to lose, and with ten times the data `seeger_kl` loses from the start: both bounds improve at the rate
-# $1/\sqrt n$, but $\ln\xi(n)$ grows. More data of the same kind is no remedy. A prior learned from data is one (it brings $K$ down), and so is a
-# bound that sees the losses. Mind the assumption, too: here training on 800 examples was as good as training on 1000.
+# $1/\sqrt n$, but $\ln\xi(n)$ grows. More data of the same kind is no remedy. A prior learned from data is one (it brings
+# $K$ down), and so is a bound that sees the losses. Mind the assumption, too: here training on 800 examples was as good as
+# training on 1000.
 #
 # ## What to take with you
 #

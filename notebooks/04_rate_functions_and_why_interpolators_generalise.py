@@ -10,13 +10,13 @@
 # # Rate functions, and why interpolators generalise
 #
 # Two networks fit their training set perfectly. One predicts well, the other badly. A bound that sees only the number of
-# parameters cannot tell them apart. The **rate function** of the loss can: it measures how unlikely it is that a *given* network looks
-# better on a sample than it is. A network whose loss varies little from input to input has a large rate: it is *smooth*, and it has hardly any
-# chance to look perfect by luck.
+# parameters cannot tell them apart. The **rate function** of the loss can: it measures how unlikely it is that a *given*
+# network looks better on a sample than it is. A network whose loss varies little from input to input has a large rate: it is
+# *smooth*, and it has hardly any chance to look perfect by luck.
 #
-# You will see Cramér's theorem happen, look at the inverse rate from two sides, find out how little a sample knows about large rates,
-# pull five levers of smoothness on small networks, and learn the difference between an **oracle** (true, but it contains
-# unknown quantities) and a **certificate** (which you can compute). Oracles explain. Only certificates promise.
+# You will see Cramér's theorem happen, look at the inverse rate from two sides, find out how little a sample knows about
+# large rates, pull five levers of smoothness on small networks, and learn the difference between an **oracle** (true, but it
+# contains unknown quantities) and a **certificate** (which you can compute). Oracles explain. Only certificates promise.
 
 # %%
 import html
@@ -69,15 +69,15 @@ def table(headers, rows):
 # %% [markdown]
 # ## 1. Cramér's theorem, seen
 #
-# Fix one model. Its loss on a random example is a random variable with mean $L$, and $\hat L$ is its average over $n$ i.i.d. examples.
-# How likely is it that the model looks better than it is by at least $a$? Three objects answer:
+# Fix one model. Its loss on a random example is a random variable with mean $L$, and $\hat L$ is its average over $n$ i.i.d.
+# examples. How likely is it that the model looks better than it is by at least $a$? Three objects answer:
 #
 # - the **cumulant generating function** of the lower tail, $J(\lambda) = \ln E\,e^{\lambda (L - \ell)}$;
 # - the **rate** $I(a) = \sup_{\lambda \ge 0}\,\{\lambda a - J(\lambda)\}$;
 # - the **inverse rate** $I^{-1}(s) = \inf_{\lambda > 0}\,(J(\lambda) + s)/\lambda$.
 #
-# **Predict** (Chernoff and Cramér): $P(L - \hat L \ge a) \le e^{-n I(a)}$ for every $n$, and $-\frac1n \ln P \to I(a)$. For an exponential loss
-# with mean 1 the probability is an exact number (a gamma law), and $I(a) = -a - \ln(1-a)$.
+# **Predict** (Chernoff and Cramér): $P(L - \hat L \ge a) \le e^{-n I(a)}$ for every $n$, and $-\frac1n \ln P \to I(a)$. For
+# an exponential loss with mean 1 the probability is an exact number (a gamma law), and $I(a) = -a - \ln(1-a)$.
 
 # %%
 sizes = np.unique(np.geomspace(1, 1000, 40).astype(int))
@@ -103,13 +103,14 @@ print(
 assert abs(float(np.ravel(rate(bernoulli, 0.2))[0]) - kl_value) < 1e-13
 
 # %% [markdown]
-# For 0-1 losses the rate *is* the binary relative entropy that all the bounds of the first notebooks invert. The rate function is the
-# same idea for any loss, bounded or not.
+# For 0-1 losses the rate *is* the binary relative entropy that all the bounds of the first notebooks invert. The rate
+# function is the same idea for any loss, bounded or not.
 #
 # Solving $n I(a) = \ln\frac1\delta$ for $a$ gives a bound for one fixed model: with probability $1-\delta$,
-# $L \le \hat L + I^{-1}\big(\ln(1/\delta)/n\big)$. **What does an inverse rate look like?** Take three laws with mean 1 and variance 1.
-# Predict: all start like $\sqrt{2 s}$, because variance is all that counts for small $s$. None can exceed $L - m$, where $m$ is
-# the smallest possible loss, and a law with an atom at $m$ *reaches* $L - m$ at $s = \ln(1/P(\ell = m))$.
+# $L \le \hat L + I^{-1}\big(\ln(1/\delta)/n\big)$. **What does an inverse rate look like?** Take three laws with mean 1 and
+# variance 1. Predict: all start like $\sqrt{2 s}$, because variance is all that counts for small $s$. None can exceed
+# $L - m$, where $m$ is the smallest possible loss, and a law with an atom at $m$ *reaches* $L - m$ at
+# $s = \ln(1/P(\ell = m))$.
 
 # %%
 levels = np.concatenate([[0.0], np.geomspace(1e-4, 3, 160)])
@@ -141,14 +142,14 @@ assert all(abs(curve[1] / np.sqrt(2e-4) - 1) < 0.01 for curve in curves.values()
 # %% [markdown]
 # ## 2. The same number by worst-case reweighting
 #
-# There is a second way to read the inverse rate (`pb.cramer`). Let an adversary reweight the examples to make the mean loss *small*, with a budget
-# of $s$ nats of relative entropy. How far can the mean fall? By exactly $I^{-1}(s)$:
+# There is a second way to read the inverse rate (`pb.cramer`). Let an adversary reweight the examples to make the mean loss
+# *small*, with a budget of $s$ nats of relative entropy. How far can the mean fall? By exactly $I^{-1}(s)$:
 #
 # $$I^{-1}(s) = L - \min\{E_{\nu'}\ell : \mathrm{KL}(\nu'\|\nu) \le s\}.$$
 #
-# A model is smooth if no mild reweighting of the world makes it look good. **Predict**: two programs that share nothing (one minimises over
-# $\lambda$, the other searches the tilt by its relative entropy) agree to many digits, and no random reweighting within the
-# budget does better.
+# A model is smooth if no mild reweighting of the world makes it look good. **Predict**: two programs that share nothing (one
+# minimises over $\lambda$, the other searches the tilt by its relative entropy) agree to many digits, and no random
+# reweighting within the budget does better.
 
 # %%
 rng = np.random.default_rng(3)
@@ -183,9 +184,10 @@ assert (np.diff(chosen.weights[order]) <= 0).all()  # the larger the loss, the s
 # %% [markdown]
 # ## 3. What $N$ losses can say
 #
-# In practice the law of the loss is unknown, and one plugs in the $N$ losses of a test set. **Predict**: the sample cannot tell what happens beyond
-# $s = \ln N$. An adversary with that budget puts all the weight on the single smallest loss, so the plug-in inverse rate is
-# *mean minus minimum* from there on, whatever the truth. And below it is biased downwards, that is, optimistic.
+# In practice the law of the loss is unknown, and one plugs in the $N$ losses of a test set. **Predict**: the sample cannot
+# tell what happens beyond $s = \ln N$. An adversary with that budget puts all the weight on the single smallest loss, so the
+# plug-in inverse rate is *mean minus minimum* from there on, whatever the truth. And below it is biased downwards, that is,
+# optimistic.
 
 # %%
 POINTS, TRIALS = 200, (40 if SMALL else 400)
@@ -224,18 +226,19 @@ assert (plugged.mean(axis=0)[grid > 0.5] < truth[grid > 0.5]).all()
 assert network > 40 * np.log(10_000)
 
 # %% [markdown]
-# Remember the last line when you see a plot of a "bound" that follows the test loss perfectly at $s = 444$: the plug-in value is there
-# *mean minus minimum of the test losses*. It was computed from the test loss.
+# Remember the last line when you see a plot of a "bound" that follows the test loss perfectly at $s = 444$: the plug-in
+# value is there *mean minus minimum of the test losses*. It was computed from the test loss.
 #
 # ## 4. The PAC-Chernoff bound is an oracle
 #
-# For a countable class with weights $w(\theta)$, a union over Chernoff's bound gives, with probability $1-\delta$ and for all $\theta$,
+# For a countable class with weights $w(\theta)$, a union over Chernoff's bound gives, with probability $1-\delta$ and for
+# all $\theta$,
 #
 # $$L(\theta) \le \hat L(\theta) + I_\theta^{-1}\Big(\frac{\ln(1/w(\theta)) + \ln(1/\delta)}{n}\Big).$$
 #
-# It is true, and remarkably tight. But $I_\theta$ belongs to the unknown law of the loss, so you cannot compute it: the package
-# labels it an oracle and prints so. First, **is it true?** World A of the first notebook (three predictors, $n = 12$, all 455 training sets)
-# tells exactly.
+# It is true, and remarkably tight. But $I_\theta$ belongs to the unknown law of the loss, so you cannot compute it: the
+# package labels it an oracle and prints so. First, **is it true?** World A of the first notebook (three predictors,
+# $n = 12$, all 455 training sets) tells exactly.
 
 # %%
 OUTCOMES, PRIOR, LOW_DELTA = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.5, 0.3, 0.2]), 0.1
@@ -260,13 +263,14 @@ assert oracle.kind == Kind.ORACLE
 assert abs(oracle.value - (seen[0, 1] + reach[1])) < 1e-12
 
 # %% [markdown]
-# **Why is it tight for interpolators?** Because $I^{-1} \le L - m$ always. If a model interpolates, $\hat L = m$, then the bound is at most
-# $m + (L - m) = L$; where it holds it must therefore *equal* $L$, whatever the number of parameters. That is a fact about the oracle, no
-# miracle of prediction: the number $L$ went in through $I_\theta$.
+# **Why is it tight for interpolators?** Because $I^{-1} \le L - m$ always. If a model interpolates, $\hat L = m$, then the
+# bound is at most $m + (L - m) = L$; where it holds it must therefore *equal* $L$, whatever the number of parameters. That
+# is a fact about the oracle, no miracle of prediction: the number $L$ went in through $I_\theta$.
 #
-# What it does explain is the converse. A *fixed* model interpolates by luck with probability at most $e^{-n I_\theta(L - m)}$. **Predict**: among
-# models with the same bad $L$, the rougher one interpolates far more easily. Take $L = 0.5$, $m = 0$, $n = 20$, and a loss that is 0 with
-# probability $p_0$ and otherwise $0.5/(1-p_0)$; then the probability is $p_0^{n}$ exactly.
+# What it does explain is the converse. A *fixed* model interpolates by luck with probability at most
+# $e^{-n I_\theta(L - m)}$. **Predict**: among models with the same bad $L$, the rougher one interpolates far more easily.
+# Take $L = 0.5$, $m = 0$, $n = 20$, and a loss that is 0 with probability $p_0$ and otherwise $0.5/(1-p_0)$; then the
+# probability is $p_0^{n}$ exactly.
 
 # %%
 rows = []
@@ -282,20 +286,21 @@ variances = [float(row[2]) for row in rows]
 assert variances == sorted(variances)
 
 # %% [markdown]
-# The last model is as bad as the first and has a zero training loss in 8 of 10 samples: all of its loss sits in 1% of the inputs. A smooth model
-# with the same $L$ cannot hide. So if training prefers smooth interpolators, their $L$ must be small.
+# The last model is as bad as the first and has a zero training loss in 8 of 10 samples: all of its loss sits in 1% of the
+# inputs. A smooth model with the same $L$ cannot hide. So if training prefers smooth interpolators, their $L$ must be small.
 #
 # ## 5. Five levers on small networks
 #
-# What makes a network smooth? The theory (`pb.smooth_levers`) names mechanisms that bound $J$: a short distance from a constant
-# predictor (**weight decay**), small **input gradients**, **augmentation** by symmetries of the task, and **averaging**
-# losses of several networks. Fitting **random labels** should do the opposite.
+# What makes a network smooth? The theory (`pb.smooth_levers`) names mechanisms that bound $J$: a short distance from a
+# constant predictor (**weight decay**), small **input gradients**, **augmentation** by symmetries of the task, and
+# **averaging** losses of several networks. Fitting **random labels** should do the opposite.
 #
-# The task: four Gaussian inputs, the label depends on $|x_1| + |x_2| + 0.3\,x_3$, so that flipping the sign of $x_1$ or $x_2$ does not change
-# it. Each training set has 40 points. All rows of the table start from the same networks (averaging adds
-# a second start).
+# The task: four Gaussian inputs, the label depends on $|x_1| + |x_2| + 0.3\,x_3$, so that flipping the sign of $x_1$ or
+# $x_2$ does not change it. Each training set has 40 points. All rows of the table start from the same networks (averaging
+# adds a second start).
 #
-# **Predict**: at $s = 0.1$ the inverse rate of the test loss is smaller with each lever than without, and larger with random labels.
+# **Predict**: at $s = 0.1$ the inverse rate of the test loss is smaller with each lever than without, and larger with random
+# labels.
 
 # %%
 MEMBERS, WIDTH, STEPS, TEST = (16, 24, 130, 1000) if SMALL else (48, 64, 400, 5000)
@@ -378,13 +383,13 @@ print(f"rank correlation between inverse rate and test loss: {rank:.3f}")
 assert rank > 0.7
 
 # %% [markdown]
-# The order came out as predicted, if not on every single training set. Three cautions belong to the picture. Rates and test losses come from the *same* test points, so the right
-# panel describes and does not predict (`pb.cgf_estimation` calls such a comparison circular). The levers also
-# cost training loss, as the table shows. And one of them is a theorem for any networks: averaging can never increase $J$ beyond the average of
-# the $J$'s.
+# The order came out as predicted, if not on every single training set. Three cautions belong to the picture. Rates and test
+# losses come from the *same* test points, so the right panel describes and does not predict (`pb.cgf_estimation` calls such
+# a comparison circular). The levers also cost training loss, as the table shows. And one of them is a theorem for any
+# networks: averaging can never increase $J$ beyond the average of the $J$'s.
 #
-# **Is smoother a total order?** Model A is smoother than B up to $\beta$ if $I_A(a) \ge I_B(a)$ for all $a \in (0, \beta]$. Curves may cross, and then
-# neither is smoother. `compare_smoothness` says so.
+# **Is smoother a total order?** Model A is smoother than B up to $\beta$ if $I_A(a) \ge I_B(a)$ for all $a \in (0, \beta]$.
+# Curves may cross, and then neither is smoother. `compare_smoothness` says so.
 
 # %%
 found = []
@@ -400,9 +405,10 @@ assert {entry[3] for entry in found if entry[0] == "random labels"} == {"plain"}
 assert {entry[3] for entry in found if entry[0] == "weight decay"} == {"weight decay"}
 
 # %% [markdown]
-# **Predict a crossing.** Two laws with mean 1 and variance 1: a fair coin on 0 and 2, and a skewed law with a long tail of large losses but also
-# a rare, very small one. For small $s$, $I^{-1}(s) = \sqrt{2s} - \frac{\kappa_3}{3} s + \dots$ at unit variance, so positive skewness $\kappa_3$ makes smoother: the skewed law
-# should lead at first. For large $s$ the distance to the smallest loss decides, and there the coin must win.
+# **Predict a crossing.** Two laws with mean 1 and variance 1: a fair coin on 0 and 2, and a skewed law with a long tail of
+# large losses but also a rare, very small one. For small $s$, $I^{-1}(s) = \sqrt{2s} - \frac{\kappa_3}{3} s + \dots$ at unit
+# variance, so positive skewness $\kappa_3$ makes smoother: the skewed law should lead at first. For large $s$ the distance
+# to the smallest loss decides, and there the coin must win.
 
 # %%
 raw, probabilities = np.array([-1.0, 0.8, 3.0]), np.array([0.02, 0.9, 0.08])
@@ -445,14 +451,14 @@ assert abs(ahead - (np.sqrt(0.02) - crossing.second.third / 3 * 0.01)) < 1e-3
 #
 # $$L_Q \le \hat L_Q + \inf_\lambda \frac{E_Q J_\theta(\lambda) + t}{\lambda}, \qquad t = \frac{K + \ln(n/\delta)}{n-1},$$
 #
-# and, unlike Catoni's $\beta$ in the last notebook, the infimum over $\lambda$ is free. With the true $J$ it is an oracle. If you
-# *declare* an upper bound on $J$ before the data (sub-Gaussian, sub-gamma, a Lipschitz constant, a second moment), it is a certificate. If
-# you declare nothing, the package refuses: no sample can exclude a rare, enormous loss.
+# and, unlike Catoni's $\beta$ in the last notebook, the infimum over $\lambda$ is free. With the true $J$ it is an oracle.
+# If you *declare* an upper bound on $J$ before the data (sub-Gaussian, sub-gamma, a Lipschitz constant, a second moment), it
+# is a certificate. If you declare nothing, the package refuses: no sample can exclude a rare, enormous loss.
 #
-# **Predict.** Three models with exponential losses of means 0.5, 1, 2. Their lower tails satisfy $J(\lambda) \le b^2\lambda^2/2$, so
-# "sub-Gaussian with $s^2 = b^2$" is a true declaration. The certificate must be wider than the oracle of the same form, but not by much. Two
-# newer forms of the certificate do not pay $\ln n$ (a free exponent fixed in advance; a mixture over $\lambda$, which pays half of it and
-# holds for all $n$ at once): they should be narrower.
+# **Predict.** Three models with exponential losses of means 0.5, 1, 2. Their lower tails satisfy
+# $J(\lambda) \le b^2\lambda^2/2$, so "sub-Gaussian with $s^2 = b^2$" is a true declaration. The certificate must be wider
+# than the oracle of the same form, but not by much. Two newer forms of the certificate do not pay $\ln n$ (a free exponent
+# fixed in advance; a mixture over $\lambda$, which pays half of it and holds for all $n$ at once): they should be narrower.
 
 # %%
 means, weights = np.array([0.5, 1.0, 2.0]), np.array([0.6, 0.3, 0.1])
@@ -489,8 +495,8 @@ assert max(widths[2:]) < widths[1]
 
 # %% [markdown]
 # **Run.** Does the certificate keep its promise for the worst posterior? By change of measure that is one number per sample,
-# $\ln E_P e^{(n-1) I_\theta(L - \hat L)^+}$, against $\ln(n/\delta)$. With $n = 20$ the average of an exponential loss is a gamma variable, so drawing
-# samples is cheap.
+# $\ln E_P e^{(n-1) I_\theta(L - \hat L)^+}$, against $\ln(n/\delta)$. With $n = 20$ the average of an exponential loss is a
+# gamma variable, so drawing samples is cheap.
 
 # %%
 RUNS, n = (20_000 if SMALL else 400_000), 20
@@ -509,9 +515,10 @@ assert 1 < moment < n
 assert binomtest(careless, RUNS, 0.05, alternative="greater").pvalue < 1e-6
 
 # %% [markdown]
-# **What if the declaration is false?** A loss that is 0 nearly always and 1000 with probability 0.001 has mean 1. Declare "sub-Gaussian with
-# variance 1" and take 200 examples: with probability $0.999^{200} = 0.82$ none of them is large, and the certificate is false. The
-# arithmetic is perfect, and `check()` says so. What is wrong is the assumption that you vouched for.
+# **What if the declaration is false?** A loss that is 0 nearly always and 1000 with probability 0.001 has mean 1. Declare
+# "sub-Gaussian with variance 1" and take 200 examples: with probability $0.999^{200} = 0.82$ none of them is large, and the
+# certificate is false. The arithmetic is perfect, and `check()` says so. What is wrong is the assumption that you vouched
+# for.
 
 # %%
 claimed = nv.bounds.pac_bayes_chernoff(risk=0.0, kl=0.0, n=200, tail=nv.bounds.SubGaussian(1.0), delta=0.05)
@@ -526,8 +533,8 @@ assert binom.pmf(0, 200, 0.001) > 0.8
 # ## 7. Your turn: when is a plug-in rate more than the test loss?
 #
 # Someone evaluates the PAC-Chernoff oracle with the plug-in inverse rate of $N$ test losses, at
-# $s = (p\,b \ln 2 + \ln\frac1\delta)/n$ for $p$ parameters of $b$ bits, with $\delta = 0.05$. The plug-in says something about rates only if $\ln N > s$.
-# Find the smallest $N$ for
+# $s = (p\,b \ln 2 + \ln\frac1\delta)/n$ for $p$ parameters of $b$ bits, with $\delta = 0.05$. The plug-in says something
+# about rates only if $\ln N > s$. Find the smallest $N$ for
 #
 # 1. $p = 1000$, $b = 4$, $n = 50\,000$;
 # 2. $p = 10\,000$, $b = 8$, $n = 10\,000$;
@@ -561,8 +568,9 @@ assert answer[2] > 150
 assert test_losses in (None, answer), "look again: one of the three numbers differs"
 
 # %% [markdown]
-# A small quantised network needs two losses, a larger one a few hundred, and a million full-precision weights more test points than
-# there are atoms in the universe. In between lies the region where rate functions are measured, and beyond it the word is *saturated*.
+# A small quantised network needs two losses, a larger one a few hundred, and a million full-precision weights more test
+# points than there are atoms in the universe. In between lies the region where rate functions are measured, and beyond it
+# the word is *saturated*.
 #
 # ## What to take with you
 #

@@ -9,14 +9,14 @@
 # %% [markdown]
 # # Majority votes and diversity
 #
-# Let 150 weak trees vote, each of them wrong on every third image: the vote is wrong on two images in a hundred. Why? Because the trees
-# err on *different* images. This notebook measures that with three numbers (Gibbs risk, tandem loss, disagreement), turns them into
-# certificates for a random forest, and shows where those certificates are weak. Then the same question for log-losses:
-# by how much is an averaged prediction better than the average of the predictions? The answer is an exact identity, and it connects
-# diversity with the smoothness of the last notebook.
+# Let 150 weak trees vote, each of them wrong on every third image: the vote is wrong on two images in a hundred. Why?
+# Because the trees err on *different* images. This notebook measures that with three numbers (Gibbs risk, tandem loss,
+# disagreement), turns them into certificates for a random forest, and shows where those certificates are weak. Then the same
+# question for log-losses: by how much is an averaged prediction better than the average of the predictions? The answer is an
+# exact identity, and it connects diversity with the smoothness of the last notebook.
 #
-# Keep four predictors apart: a **random** voter for each example (Gibbs), the **majority vote**, the **average** of probabilities, and a vote with
-# **random weights**. Each has its own risk and its own bound.
+# Keep four predictors apart: a **random** voter for each example (Gibbs), the **majority vote**, the **average** of
+# probabilities, and a vote with **random weights**. Each has its own risk and its own bound.
 
 # %%
 import html
@@ -35,7 +35,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 import nonvacuous as nv
 from nonvacuous.numerics.certified import maurer_xi
-from nonvacuous.numerics.diagnosis import diagnose
 from nonvacuous.numerics.diversity.cumulants import cumulants, variance_balance
 from nonvacuous.numerics.diversity.ensembles import ensemble_report
 from nonvacuous.numerics.diversity.jensen import jensen_bounds
@@ -74,12 +73,13 @@ def table(headers, rows):
 # - $L_2 = E\,e^2$ is the **tandem loss**: two random voters are both wrong;
 # - $D = 2(L - L_2)$ is (with two classes) their **disagreement**.
 #
-# The vote errs only where $e(x) \ge \frac12$. Markov's inequality for $e$ gives $R \le 2L$; Markov for $e^2$ gives $R \le 4L_2 = 4L - 2D$; and
-# Cantelli's inequality gives the **C-bound**, $R \le 1 - (1-2L)^2/(1-2D)$ if $L < \frac12$. These are facts about the distribution (oracles): $L$ and $D$ are
-# unknown.
+# The vote errs only where $e(x) \ge \frac12$. Markov's inequality for $e$ gives $R \le 2L$; Markov for $e^2$ gives
+# $R \le 4L_2 = 4L - 2D$; and Cantelli's inequality gives the **C-bound**, $R \le 1 - (1-2L)^2/(1-2D)$ if $L < \frac12$.
+# These are facts about the distribution (oracles): $L$ and $D$ are unknown.
 #
-# **Predict.** All three hold in any problem. For $L < \frac12$ the C-bound is never above $4L_2$. If $L \le D$, the order is C-bound $\le 4L_2 \le 2L$; otherwise it is
-# $2L \le$ C-bound $\le 4L_2$: **for voters that hardly disagree, the crude factor 2 is the best of the three.**
+# **Predict.** All three hold in any problem. For $L < \frac12$ the C-bound is never above $4L_2$. If $L \le D$, the order is
+# C-bound $\le 4L_2 \le 2L$; otherwise it is $2L \le$ C-bound $\le 4L_2$:
+# **for voters that hardly disagree, the crude factor 2 is the best of the three.**
 
 # %%
 rng = np.random.default_rng(1)
@@ -127,9 +127,10 @@ assert (C <= 4 * L2 + 1e-12)[below & (L > D)].all()
 assert 0.05 < diverse.mean() < 0.95  # both cases occurred
 
 # %% [markdown]
-# **A tempting mistake.** The C-bound needs $L < \frac12$. Put voters that are all wrong *together* on 60% of the examples into the formula: $L = L_2 + 0.24 = 0.6$ with
-# $e \equiv 0.6$ everywhere gives $L_2 = 0.36$ and $(L_2 - L^2)/(L_2 - L + \frac14) = 0$. A vote that errs on *every* example gets the bound 0! The
-# package's certificate returns 1.
+# **A tempting mistake.** The C-bound needs $L < \frac12$. Put voters that are all wrong *together* on 60% of the examples
+# into the formula: $L = L_2 + 0.24 = 0.6$ with $e \equiv 0.6$ everywhere gives $L_2 = 0.36$ and
+# $(L_2 - L^2)/(L_2 - L + \frac14) = 0$. A vote that errs on *every* example gets the bound 0! The package's certificate
+# returns 1.
 
 # %%
 naive = (0.36 - 0.6**2) / (0.36 - 0.6 + 0.25)
@@ -142,10 +143,11 @@ assert honest.value == 1
 # %% [markdown]
 # ## 2. From oracles to certificates, exactly
 #
-# A certificate replaces $L$ by its kl bound, and $L_2$ by a kl bound *over pairs of voters*. Pairs are drawn from $\rho \times \rho$, so the
-# divergence is $\mathrm{KL}(\rho^2\|\pi^2) = 2K$: the price of pairs. **Predict**, in world A of the first notebook (three voters, $n = 12$, all 455
-# training sets): for the nine pairs the moment of $n\,\mathrm{kl}$ is $(1 + \xi(12))/2$ (four of the nine never err together in this world, and
-# their share of the prior is one half), and the tandem event fails with probability at most $\delta = 0.1$.
+# A certificate replaces $L$ by its kl bound, and $L_2$ by a kl bound *over pairs of voters*. Pairs are drawn from
+# $\rho \times \rho$, so the divergence is $\mathrm{KL}(\rho^2\|\pi^2) = 2K$: the price of pairs. **Predict**, in world A of
+# the first notebook (three voters, $n = 12$, all 455 training sets): for the nine pairs the moment of $n\,\mathrm{kl}$ is
+# $(1 + \xi(12))/2$ (four of the nine never err together in this world, and their share of the prior is one half), and the
+# tandem event fails with probability at most $\delta = 0.1$.
 
 # %%
 OUTCOMES, PRIOR = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.5, 0.3, 0.2])
@@ -187,12 +189,12 @@ assert max(false_vote.values()) <= 0.1
 # %% [markdown]
 # ## 3. A random forest
 #
-# A tree of a forest is fitted on a bootstrap sample and never sees the rest, its **out-of-bag** examples: they can judge it. A *pair* of trees is
-# judged on the examples that neither saw, so there are fewer for pairs. `votes_from_forest` collects all this, and
-# `certify_votes` computes six certificates.
+# A tree of a forest is fitted on a bootstrap sample and never sees the rest, its **out-of-bag** examples: they can judge it.
+# A *pair* of trees is judged on the examples that neither saw, so there are fewer for pairs. `votes_from_forest` collects
+# all this, and `certify_votes` computes six certificates.
 #
-# **Predict.** The trees below get few examples and few features each, so they are weak and disagree a lot. Bounds that use the disagreement should
-# win against $2L$, if pairs are not too expensive.
+# **Predict.** The trees below get few examples and few features each, so they are weak and disagree a lot. Bounds that use
+# the disagreement should win against $2L$, if pairs are not too expensive.
 
 # %%
 X, y = load_digits(return_X_y=True)
@@ -252,13 +254,14 @@ assert outvoted > 2 * errors / 360
 assert min(known.values()) > 0.5
 
 # %% [markdown]
-# **Compare honestly.** The disagreement helps, as predicted, but all six certificates are far above the truth, and the plain held-out test beats them all. The
-# statistics are not to blame, the oracle inequalities are: perfect knowledge of $L$ and $L_2$ would give no better than about 0.6. And with ten classes a vote can be
-# right although more than half of the trees err; none of these inequalities sees that. What the certificates offer is that *no example was held out* and that they
-# hold for all weights at once.
+# **Compare honestly.** The disagreement helps, as predicted, but all six certificates are far above the truth, and the plain
+# held-out test beats them all. The statistics are not to blame, the oracle inequalities are: perfect knowledge of $L$ and
+# $L_2$ would give no better than about 0.6. And with ten classes a vote can be right although more than half of the trees
+# err; none of these inequalities sees that. What the certificates offer is that *no example was held out* and that they hold
+# for all weights at once.
 #
-# **A tempting mistake: judge the trees on the examples they were fitted on.** It is one argument less, and the numbers look wonderful. A forest with
-# ordinary bootstrap samples shows it best.
+# **A tempting mistake: judge the trees on the examples they were fitted on.** It is one argument less, and the numbers look
+# wonderful. A forest with ordinary bootstrap samples shows it best.
 
 # %%
 usual = RandomForestClassifier(20, random_state=0).fit(train_x, train_y)
@@ -282,12 +285,13 @@ assert flattering.check().sound  # the arithmetic cannot know
 # %% [markdown]
 # ## 4. Weights: fitted, and random
 #
-# The certificates hold for all weights at once, so the weights may be fitted to them (`fit_vote_weights`), at the price of $2K$. And there is a way
-# around the factors 2 and 4: draw the *weights* at random from a Dirichlet law. The probability that such a **stochastic vote** errs on an example is a
-# number we can compute (an incomplete beta function), and an ordinary kl bound applies to it, with no factor at all.
+# The certificates hold for all weights at once, so the weights may be fitted to them (`fit_vote_weights`), at the price of
+# $2K$. And there is a way around the factors 2 and 4: draw the *weights* at random from a Dirichlet law. The probability
+# that such a **stochastic vote** errs on an example is a number we can compute (an incomplete beta function), and an
+# ordinary kl bound applies to it, with no factor at all.
 #
-# **Predict.** 30 decision stumps, one for each feature of the breast cancer data, fitted on 200 patients; the other 369 are for the bound. The stochastic vote
-# should be certified far better than $2L$ allows.
+# **Predict.** 30 decision stumps, one for each feature of the breast cancer data, fitted on 200 patients; the other 369 are
+# for the bound. The stochastic vote should be certified far better than $2L$ allows.
 
 # %%
 X_c, y_c = load_breast_cancer(return_X_y=True)
@@ -326,20 +330,22 @@ assert abs(simulated - seen_stochastic) < 0.01
 assert stochastic.check().sound
 
 # %% [markdown]
-# Fitting helps the tandem bound, and the stochastic vote is certified at a fraction of $2L$. Mind which predictor that is: the vote whose weights are drawn afresh for each
-# patient, not the vote with the mean weights.
+# Fitting helps the tandem bound, and the stochastic vote is certified at a fraction of $2L$. Mind which predictor that is:
+# the vote whose weights are drawn afresh for each patient, not the vote with the mean weights.
 #
 # ## 5. Log-losses: averaging probabilities
 #
-# Now average probabilities instead of votes, $\bar p(y|x) = E_\rho\, p(y|x, \theta)$. The log-loss of the average, CE, is at most the average log-loss. How
-# much smaller? Exactly by
+# Now average probabilities instead of votes, $\bar p(y|x) = E_\rho\, p(y|x, \theta)$. The log-loss of the average, CE, is at
+# most the average log-loss. How much smaller? Exactly by
 #
 # $$\mathrm{Dv} = E_x \ln E_\rho\, e^{\,E_\rho \ell - \ell} ,$$
 #
-# the **diversity** (`pb.link`). Two lower bounds need only variances of probabilities: $V$ (second order) and the tighter $V_h$ (`pb.jensen2`). **Predict**: $V \le V_h \le \mathrm{Dv}$
-# always; and $2V$, a plausible slip (a forgotten $\frac12$), must break the order as soon as the models are alike.
+# the **diversity** (`pb.link`). Two lower bounds need only variances of probabilities: $V$ (second order) and the tighter
+# $V_h$ (`pb.jensen2`). **Predict**: $V \le V_h \le \mathrm{Dv}$ always; and $2V$, a plausible slip (a forgotten $\frac12$),
+# must break the order as soon as the models are alike.
 #
-# We train three ensembles on 200 points with 10% wrong labels: the same data with different starts, bootstrap samples, and strong weight decay.
+# We train three ensembles on 200 points with 10% wrong labels: the same data with different starts, bootstrap samples, and
+# strong weight decay.
 
 # %%
 MEMBERS, STEPS, POINTS = (10, 80, 800) if SMALL else (24, 150, 4000)
@@ -410,7 +416,8 @@ assert all(f["ensemble_loss"] <= f["average_loss"] - f["tight"] for f in path)
 assert path[-1]["ensemble_loss"] < path[0]["ensemble_loss"]
 
 # %% [markdown]
-# One inequality covers squared losses, log-losses and votes alike (`pb.diversity`): $R(\text{ensemble}) \le \alpha\,(E_\rho L - \mathrm{Div})$, with $\alpha = 1, 1, 4$. For the squared loss it is an
+# One inequality covers squared losses, log-losses and votes alike (`pb.diversity`):
+# $R(\text{ensemble}) \le \alpha\,(E_\rho L - \mathrm{Div})$, with $\alpha = 1, 1, 4$. For the squared loss it is an
 # equality.
 
 # %%
@@ -436,13 +443,15 @@ assert reports[2].slack > 0
 # %% [markdown]
 # ## 6. Diversity and smoothness are one thing
 #
-# Write the losses as a table, models by examples. Its variance can be split in two orders, and the law of total variance says
+# Write the losses as a table, models by examples. Its variance can be split in two orders, and the law of total variance
+# says
 #
 # $$\underbrace{E_x \mathrm{Var}_\theta\,\ell}_{\text{diversity}} = \underbrace{E_\theta \mathrm{Var}_x\,\ell}_{\text{average roughness}} + \underbrace{\mathrm{Var}_\theta\,L(\theta)}_{\text{spread of risks}}
 # - \underbrace{\mathrm{Var}_x\,E_\theta \ell}_{\text{roughness of the average}}$$
 #
-# (here all to second order). In words: **what averaging takes away from the roughness is the diversity**, up to differences in quality. **Predict**: the two sides agree to rounding in all
-# three ensembles; and at *every* order the averaged loss is at least as smooth, $J[E_\rho\ell] \le E_\rho J_\theta$.
+# (here all to second order). In words: **what averaging takes away from the roughness is the diversity**, up to differences
+# in quality. **Predict**: the two sides agree to rounding in all three ensembles; and at *every* order the averaged loss is
+# at least as smooth, $J[E_\rho\ell] \le E_\rho J_\theta$.
 
 # %%
 rows, balances = [], {}
@@ -485,16 +494,17 @@ sums = [b.roughness + b.spread_of_risks for b in balances.values()]
 axes.plot(sums, names, "|", color=INK, ms=22, mew=2)
 axes.plot([], [], "|", color=INK, ms=9, mew=2, label="average roughness + spread of risks")
 axes.set(xlabel="variance of the log-loss on fresh points")
-axes.legend(fontsize=8.5)
+axes.legend(fontsize=8.5, loc="lower right")
 axes.invert_yaxis()
 plt.show()
 
 assert balances["bootstrap"].diversity > balances["same data"].diversity > balances["weight decay"].diversity
 
 # %% [markdown]
-# **The trade-off.** Prefer the members with a small training loss: $\rho_\beta \propto e^{-\beta n \hat L}$. As $\beta$ grows the fit improves, the price $K$ rises, and diversity is lost. `diagnose` puts all of it in one
-# report, for each posterior: fit, $K$, inverse rate, diversity, loss of the average, and the combined oracle bound with estimates in place of the unknown
-# quantities. It is a diagnostic; it certifies nothing, and its first line says so.
+# **The trade-off.** Prefer the members with a small training loss: $\rho_\beta \propto e^{-\beta n \hat L}$. As $\beta$
+# grows the fit improves, the price $K$ rises, and diversity is lost. `nv.diagnose` puts all of it in one report, for each
+# posterior: fit, $K$, inverse rate, diversity, loss of the average, and the combined oracle bound with estimates in place of
+# the unknown quantities. It is a diagnostic; it certifies nothing, and its first line says so.
 
 # %%
 train, test = ensembles["bootstrap"]
@@ -504,7 +514,7 @@ for strength in strengths:
     logits = -strength * 200 * train.mean(axis=1)
     rho = np.exp(logits - logsumexp(logits))
     K = max(0.0, float(rel_entr(rho, 1 / MEMBERS).sum()))
-    path.append(diagnose(train, test_losses=test, weights=rho, kl=K, n=200))
+    path.append(nv.diagnose(train, test_losses=test, weights=rho, kl=K, n=200))
 print(path[2])
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.1), layout="constrained")
@@ -530,8 +540,9 @@ assert path[-1].ensemble_loss.value > path[0].ensemble_loss.value
 assert all(abs(p.gibbs_loss.value - p.diversity.value - p.ensemble_loss.value) < 1e-12 for p in path)
 
 # %% [markdown]
-# The concentrated posterior fits best, and its average predicts worse than that of equal weights: it has paid with diversity. Look at the left panel from left to
-# right: the black line falls while the blue one, after a small dip perhaps, rises.
+# The concentrated posterior fits best, and its average predicts worse than that of equal weights: it has paid with
+# diversity. Look at the left panel from left to right: the black line falls while the blue one, after a small dip perhaps,
+# rises.
 #
 # ## 7. Your turn: how much disagreement is needed?
 #
@@ -549,7 +560,8 @@ disagreements = None  # your answer: (largest possible, tandem below 1/2, C-boun
 # %% [markdown]
 # <details><summary>A hint</summary>
 #
-# By Jensen $L_2 \ge L^2$, with equality when the same share of voters errs on every example. For 3, solve $1 - (1-2L)^2/(1-2D) = \frac12$ for $D$.
+# By Jensen $L_2 \ge L^2$, with equality when the same share of voters errs on every example. For 3, solve
+# $1 - (1-2L)^2/(1-2D) = \frac12$ for $D$.
 #
 # </details>
 #
@@ -581,8 +593,8 @@ assert for_cbound < for_tandem < largest
 assert disagreements is None or np.allclose(disagreements, answer, atol=0.006), "look again: one of the three differs"
 
 # %% [markdown]
-# The window is narrow: between $D = 0.34$ and $D = 0.42$ the C-bound says something. Votes live from disagreement that is close to the largest possible,
-# and bounds that only see $L$ and $D$ cannot see how good such votes often are.
+# The window is narrow: between $D = 0.34$ and $D = 0.42$ the C-bound says something. Votes live from disagreement that is
+# close to the largest possible, and bounds that only see $L$ and $D$ cannot see how good such votes often are.
 #
 # ## What to take with you
 #

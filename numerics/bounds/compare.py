@@ -15,6 +15,7 @@ from .certificate import Certificate
 from .envelope import small_data_envelope
 from .from_losses import AXES, MONTE_CARLO_SHARE
 from .given import Given, describe
+from .jointly import jointly
 from .monte_carlo import gibbs_monte_carlo
 from .routes import ROUTES, Level, Route
 
@@ -34,7 +35,7 @@ class Row:
 class BoundComparison:
     """Certificates, tightest first; oracles and other kinds apart, as they certify nothing; then what does not apply.
 
-    `simultaneous` says whether all certificates hold together at the stated delta. If not, each holds at its own, and the smallest of
+    `simultaneous` says whether all certificates hold together at the stated delta (each ledger then lists the events of all). If not, each holds at its own, and the smallest of
     them, picked after looking, holds at none: compare again with simultaneous=True to quote it. `floor` is the value below which no
     bound can come that sees only risk, KL, n and delta (pb.smalldata; None for one predictor), an oracle's number, never a certificate.
     """
@@ -159,7 +160,10 @@ def compare(
         assert given.draws is not None
         assert estimate is not None
         empirical = gibbs_monte_carlo(risk=given.risk, draws=given.draws, **estimate)
-    rows = [Row(r.key, r.function, r.event, r.build(given, empirical, part)) for r in usable]
+    built = {r.function: r.build(given, empirical, part) for r in usable}
+    if simultaneous:
+        built = jointly(built, {r.function: r.event for r in usable})
+    rows = [Row(r.key, r.function, r.event, built[r.function]) for r in usable]
     ordered = sorted(rows, key=lambda row: row.certificate.value if row.certificate else math.inf)
     sound = tuple(row for row in ordered if row.certificate and row.certificate.kind is Kind.CERTIFICATE)
     floor = None

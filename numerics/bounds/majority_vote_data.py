@@ -18,6 +18,7 @@ from ...theory.validation import finite, log_inverse_delta, non_negative
 from ..certified.divergences import kl_categorical
 from .cbound import majority_vote_cbound_joint, majority_vote_chebyshev_cantelli
 from .certificate import Certificate
+from .jointly import jointly
 from .majority_vote import (
     majority_vote_cbound,
     majority_vote_disagreement,
@@ -155,7 +156,7 @@ def certify_votes(
     """Certificates for the weighted majority vote, by name (see `BOUNDS`; all of them when None).
 
     Each holds with probability 1-delta by itself; whoever wants to quote the smallest asks for `simultaneous=True`, which gives each an
-    equal share of delta. `unlabelled`: votes on further examples (their labels are ignored), for the disagreement.
+    equal share of delta and lists the events of all in every ledger. `unlabelled`: votes on further examples (their labels are ignored), for the disagreement.
     "chebyshev_cantelli" takes the fixed grid `MU_GRID` by binary kl (its trinomial form at the best mu is "cbound_joint").
     The vote is the hard one: each voter names a class, and the class of largest total weight wins.
     """
@@ -185,7 +186,8 @@ def certify_votes(
         "cbound_joint": lambda: majority_vote_cbound_joint(**pair),
         "chebyshev_cantelli": lambda: majority_vote_chebyshev_cantelli(**pair, mu=MU_GRID, method="kl"),
     }
-    return {name: makers[name]().confirm(ZERO_ONE.name) for name in asked}
+    found = {name: makers[name]().confirm(ZERO_ONE.name) for name in asked}
+    return jointly(found) if simultaneous else found
 
 
 def vote_risk(votes: Votes, weights: ArrayLike | None = None) -> float:

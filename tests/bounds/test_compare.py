@@ -89,12 +89,13 @@ def test_simultaneous_certificates_share_delta(events):
         "fixed": {"losses": BINARY[0]},
     }[events]
     apart, together = compare(**given_, delta=0.05), compare(**given_, delta=0.05, simultaneous=True)
-    spent = {}
     for row in together.certificates:
-        for entry in row.certificate.ledger.entries:
-            key = entry.event if "Monte-Carlo" in entry.event else (row.event, entry.event)
-            spent[key] = entry.delta
-    assert sum(spent.values()) <= 0.05 * (1 + 1e-12)
+        assert row.certificate.delta == pytest.approx(0.05, rel=1e-12)
+        assert row.certificate.delta <= 0.05
+        assert row.certificate.check().sound
+        others = {r.event for r in together.certificates} - {row.event}
+        listed = {e.event.partition(":")[0] for e in row.certificate.ledger.entries if ":" in e.event}
+        assert listed == others
     assert together.best.value == together.certificates[0].certificate.value
     for row in together.certificates:
         alone = {r.function: r.certificate for r in apart.certificates}[row.function]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...statement import Assumption, Kind, Source, Statement
 from .common import BOUNDED_LOSS, FRESH_DRAWS, IID, PRIOR_FIRST
+from .held_out import ZERO_ONE
 
 LEVELS_FIRST = Assumption(
     "levels before data", "The levels (or the point of the split) were fixed before the examples were seen."
@@ -90,7 +91,7 @@ RPB = Statement(
         Source("wu2024", "", "xi(n) for 2 sqrt(n); the four-outcome form is ours", "secondary"),
         Source("here", provenance="derived"),
     ),
-    assumptions=(IID, SEQUENCE, BOUNDED_LOSS, FRESH_DRAWS),
+    assumptions=(IID, SEQUENCE, ZERO_ONE, FRESH_DRAWS),
     function="nonvacuous.bounds.recursive_pac_bayes",
 )
 
