@@ -23,7 +23,7 @@ from nonvacuous.theory.statement import Kind, Source, Statement
 MARKS = pathlib.Path(os.environ["MARKS"])
 
 def experiment(setting, run):
-    time.sleep(0.15)
+    time.sleep(0.25)
     (MARKS / f"{run.block['index']}-{time.time_ns()}").touch()
     return {"value": np.array([float(run.block["index"])])}
 
@@ -128,6 +128,6 @@ def test_a_pool_measures_the_same_rows(slow):
 def test_edited_code_measures_again(slow):
     folder, start = slow
     start().communicate(timeout=120)
-    (folder / "slow.py").write_text(SLOW.replace("time.sleep(0.15)", "time.sleep(0.01)"))
+    (folder / "slow.py").write_text(SLOW.replace("time.sleep(0.25)", "time.sleep(0.01)"))
     _, errors = start().communicate(timeout=120)
     assert "8 row files to measure, 0 reused" in errors

@@ -20,7 +20,7 @@ INFO_MI = Statement(
     kind=Kind.EXPECTATION,
     text="Let W be learned from n i.i.d. examples S = (Z_1..Z_n), perhaps at random, with a sigma-sub-Gaussian loss. Then "
     "|E (L(W) - Lh(W))| <= mean over i of sqrt(2 sigma^2 I(W;Z_i)) <= sqrt(2 sigma^2 I(W;S)/n).",
-    latex=r"|\mathbb{E} [L(W) - \hat L(W)]| \le \frac1n \sum_{i=1}^n \sqrt{2 \sigma^2 I(W; Z_i)} \le \sqrt{\frac{2 \sigma^2 I(W; S)}{n}}",
+    latex=r"|\mathbb{E} [L(W) - \hat L(W)]| \le \frac{1}{n} \sum_{i=1}^n \sqrt{2 \sigma^2 I(W; Z_i)} \le \sqrt{\frac{2 \sigma^2 I(W; S)}{n}}",
     source=(
         Source("xu2017", "", "the bound by I(W;S)", "secondary"),
         Source("bu2020", "", "individual samples", "secondary"),
@@ -52,7 +52,7 @@ INFO_CMI_KL = Statement(
     kind=Kind.EXPECTATION,
     text="For losses in [0, 1] and eCMI = I(losses;U|supersample): kl(E Lh||(E Lh + E L)/2) <= eCMI/n, so E L <= 2 UP(E Lh, eCMI/n) - E Lh and "
     "E L >= 2 LO(E Lh, eCMI/n) - E Lh.",
-    latex=r"\mathrm{kl}\!\left( \mathbb{E} \hat L \,\Big\|\, \frac{\mathbb{E} \hat L + \mathbb{E} L}{2} \right) \le \frac{\mathrm{eCMI}}{n}",
+    latex=r"\mathrm{kl}\left( \mathbb{E} \hat L \| \frac{\mathbb{E} \hat L + \mathbb{E} L}{2} \right) \le \frac{\mathrm{eCMI}}{n}",
     source=(
         Source("hellstrom2022", "", "", "secondary"),
         Source("here", provenance="derived"),

@@ -187,7 +187,7 @@ PBB = Statement(
     text="Let rh_MC be the mean empirical risk of m fresh draws from Q. With probability at least 1 - delta - delta' over the n examples and the "
     "draws: r_Q <= UP(UP(rh_MC, ln(2/delta')/m), (K + ln(2 sqrt(n)/delta))/n); ln(1/delta') is enough. If the prior was picked from a sequence "
     "fixed in advance after seeing the data, its j-th member adds 2 ln j + ln(pi^2/6) to K.",
-    latex=r"r_Q \le \mathrm{UP}\left(\mathrm{UP}\left(\hat r_{\mathrm{MC}}, \frac{\ln(2/\delta')}{m}\right), \frac{\mathrm{KL}(Q \| P) + \ln(2 \sqrt n/\delta)}{n}\right)",
+    latex=r"r_Q \le \mathrm{UP}\left(\mathrm{UP}\left(\hat r_{\mathrm{MC}}, \frac{\ln(2/\delta^{\prime})}{m}\right), \frac{\mathrm{KL}(Q \| P) + \ln(2 \sqrt{n}/\delta)}{n}\right)",
     source=(
         Source("perezortiz2021", provenance="secondary"),
         Source("dziugaite2017", "", "the union over prior scales", "secondary"),
