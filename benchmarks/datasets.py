@@ -32,7 +32,7 @@ def split(
     if standardise:
         mean, scale = pieces[1][0].mean(0), pieces[1][0].std(0) + 1e-6
         pieces = [((a - mean) / scale, b) for a, b in pieces]
-        pieces = [(a / np.sqrt(a.shape[1]), b) for a, b in pieces]
+        pieces = [((a / np.sqrt(a.shape[1])).astype(np.float32), b) for a, b in pieces]
     return Parts(name, pieces[1], pieces[2], pieces[0], int(y.max()) + 1)
 
 

@@ -293,4 +293,5 @@ RESULT = Result(
     checks=CHECKS,
     uses=(change_of_measure.RESULT, pbc.RESULT, jensen.RESULT),
     derivation=DERIVATION,
+    notebook="05_majority_votes_and_diversity",
 )

@@ -282,4 +282,5 @@ RESULT = Result(
     example=ErrorsSetting(600, 50_000, float(-np.log(0.05))),
     checks=CHECKS,
     derivation=DERIVATION,
+    notebook="02_from_hoeffding_to_a_certificate",
 )

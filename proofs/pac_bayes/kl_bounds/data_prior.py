@@ -185,4 +185,5 @@ RESULT = Result(
     checks=CHECKS,
     uses=(seeger.RESULT,),
     derivation=DERIVATION,
+    notebook="02_from_hoeffding_to_a_certificate",
 )

@@ -270,4 +270,5 @@ RESULT = Result(
     checks=CHECKS,
     uses=(change_of_measure.RESULT, catoni_bound.RESULT),
     derivation=DERIVATION,
+    notebook="03_which_bound_should_i_use",
 )

@@ -250,4 +250,5 @@ RESULT = Result(
     checks=CHECKS,
     uses=(change_of_measure.RESULT,),
     derivation=DERIVATION,
+    notebook="04_rate_functions_and_why_interpolators_generalise",
 )

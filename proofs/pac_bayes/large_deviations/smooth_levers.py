@@ -190,4 +190,5 @@ RESULT = Result(
     checks=CHECKS,
     uses=(cramer.RESULT,),
     derivation=DERIVATION,
+    notebook="04_rate_functions_and_why_interpolators_generalise",
 )
