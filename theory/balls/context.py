@@ -58,3 +58,10 @@ def refine(evaluate: Callable[[], arb], digits: int) -> arb:
         f"No enclosure with {digits} digits was found at {bits // 2} bits.",
         "The input is too extreme for ball arithmetic.",
     )
+
+
+def log_fraction(value: Fraction | int, digits: int = 80) -> Fraction:
+    """A rational number that agrees with ln(value) to `digits` digits, for formulas that take exact inputs."""
+    with ctx.workdps(digits + 10):
+        mantissa, exponent = to_ball(Fraction(value)).log().mid().man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)

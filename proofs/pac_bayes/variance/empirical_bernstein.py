@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ....numerics.claims import Coverage, Formula, HighProbabilityBound
 from ....numerics.store import Rows
 from ....theory.axioms import FUBINI, INDEPENDENCE, MARKOV, UNION
 from ....theory.balls.bernstein import empirical_bernstein_ball
+from ....theory.balls.context import log_fraction
 from ....theory.derivation import Algebra, Axiom, Cited, Enclosure, Uses
 from ....theory.errors import InvalidInput
 from ....theory.statements.pac_bayes.variance import EB
@@ -132,10 +134,8 @@ def sample(rng: np.random.Generator) -> BernsteinSetting:
 
 
 def exact(s: BernsteinSetting) -> Any:
-    """delta1 = delta2 = delta/2; ln 2 is added upward as the ledger does, half an ulp of it."""
-    level = empirical_bernstein(risk=0.0, variance=0.0, kl=0.0, n=2, log_inv_delta=s.log_inv_delta).inputs[
-        "log_inv_delta"
-    ]
+    """delta1 = delta2 = delta/2."""
+    level = Fraction(s.log_inv_delta) + log_fraction(2)
     return empirical_bernstein_ball(s.risk, s.variance, s.kl, s.n, level, level, s.c1, s.c2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from ....numerics.bounds.recursive import RecursiveStep, recursive_pac_bayes
 from ....numerics.claims import Coverage, Formula, HighProbabilityBound
 from ....numerics.store import Rows
 from ....theory.axioms import CONDITIONING, LINEARITY, UNION
+from ....theory.balls.context import log_fraction
 from ....theory.balls.split_kl import recursive_ball
 from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.pac_bayes.variance import RPB
@@ -121,26 +123,10 @@ def sample(rng: np.random.Generator) -> RecursiveSetting:
 
 
 def exact(s: RecursiveSetting) -> list[Any]:
-    """ln(T/delta) is added upward before the ledger sees it; the balls start from that number."""
-    one = recursive_pac_bayes(risk=s.risk, kl=s.kl, n=s.n, steps=[s.step()], log_inv_delta=s.log_inv_delta)
-    arguments = (
-        s.risk,
-        s.kl,
-        s.n,
-        [(s.gamma, s.step().frequencies, s.second_kl, s.second_n)],
-        one.inputs["log_inv_delta"],
-    )
-    drawn = recursive_pac_bayes(
-        risk=s.risk,
-        kl=s.kl,
-        n=s.n,
-        steps=[s.step()],
-        log_inv_delta=s.log_inv_delta,
-        form="split",
-        pairs=1000,
-        draws_delta=0.01,
-    )
-    draws = (drawn.inputs["draws_log_inv_delta"], 1000)
+    """T = 2 parts at delta/2 each; ln(1/draws_delta) of the float .01."""
+    step = (s.gamma, s.step().frequencies, s.second_kl, s.second_n)
+    arguments = (s.risk, s.kl, s.n, [step], Fraction(s.log_inv_delta) + log_fraction(2))
+    draws = (-log_fraction(Fraction(0.01)), 1000)
     first, vector = recursive_ball(*arguments)
     return [
         first,
