@@ -6,7 +6,7 @@ For each data set: a prior learned on one part, a posterior trained by PBB's f_q
 - every bound of `compare` for the same draws;
 - our own posterior, trained through the exact kl inverse;
 - the test bounds of the posterior's mean network on the test part, which no bound above has used.
-Settings are those of the digits job for every data set: nothing was chosen by looking at a certificate of these data.
+Settings are those of the digits job for every data set; they were chosen on MNIST images pooled to 8 x 8.
 """
 
 from __future__ import annotations
