@@ -16,6 +16,7 @@ from .certificate import Certificate
 from .issue import Given, issue, scalar
 
 GAP = "size of the expected generalization gap"
+INTERPOLATING = "the training loss is 0, so also the expected true loss"
 LOSS = "expected true loss"
 FORMS = ("square_root", "interpolating")
 
@@ -64,7 +65,7 @@ def conditional_information(
     i, size = _information(information), sample_size("n", n)
     quantity, value = GAP, sqrt_up(div_up(2 * i, float(size)))
     if form == "interpolating":
-        quantity, value = f"{GAP} (the training loss is 0, so also the expected true loss)", div_up(i, float(size))
+        quantity, value = f"{GAP} ({INTERPOLATING})", div_up(i, float(size))
         value = div_up(value, log_down(2.0))
     inputs: dict[str, Given] = {"form": form, "information": i, "n": size}
     return issue(INFO_CMI, value, quantity=quantity, spent=(), inputs=inputs)

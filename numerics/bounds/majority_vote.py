@@ -4,6 +4,7 @@ of two intervals (pb.mv_ctandem). The joint C-bound and Chebyshev-Cantelli are i
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -28,10 +29,15 @@ Form = Literal["box", "separate"]
 Rate = float | Fraction | str
 
 
+_QUOTIENT = re.compile(r"[0-9]{1,1000}(/[0-9]{1,1000})?")  # no exponents: "1e999999999" would never end
+
+
 def exact_rate(name: str, value: Any) -> Fraction:
     """A frequency in [0, 1] exactly: a float as the binary fraction that it is, a `Fraction` or "a/b" as it stands."""
     number = value
     if isinstance(value, str):
+        if not _QUOTIENT.fullmatch(value):
+            raise InvalidInput(f"{name} is {value[:40]!r}.", 'Give a number, or a quotient such as "3/70".')
         try:
             number = Fraction(value)
         except (ValueError, ZeroDivisionError) as error:

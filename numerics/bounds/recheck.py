@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
 from flint import arb, ctx
 
 from ...theory.errors import InvalidInput
 from .certificate import Certificate, Recheck
 from .rules import RULES, Rule
+
+LOSSES = re.compile(r"0-1 loss|cross-entropy clamped and rescaled at pmin = [0-9.e-]+")
 
 
 def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
@@ -19,7 +22,7 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
     if rule is None:
         raise InvalidInput(f"{certificate.statement.key} has no certificates to verify.", f"Known: {', '.join(RULES)}.")
     problems = _parts(certificate, rule, digits)
-    if certificate.quantity.partition(" (")[0] != rule.quantity:
+    if certificate.quantity not in _quantities(certificate, rule):
         problems.append(f"it claims to bound the {certificate.quantity}; its theorem bounds the {rule.quantity}")
     if missing := [a.name for a in certificate.statement.assumptions if a.name not in certificate.answers]:
         problems.append(f"it does not name its assumptions {missing}")
@@ -28,7 +31,9 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
             problems.append("the ledger does not list every event and delta that the formula spends, each once")
         upper, lower = rule.ends(dict(certificate.inputs), digits)
         bottom, top = rule.span(certificate.inputs)
-    except (KeyError, TypeError, OverflowError) as error:
+    except InvalidInput:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidInput(f"The certificate's inputs cannot be read: {type(error).__name__} {error}.") from error
     if certificate.top != top:
         problems.append(
@@ -51,6 +56,13 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
         f"the stored value is {excess:.1e} (relative) above the exact bound; inputs and assumptions are taken as given"
     )
     return Recheck(not problems, low, high, excess, "; ".join(problems) or good)
+
+
+def _quantities(certificate: Certificate, rule: Rule) -> set[str]:
+    """What the theorem bounds, as it may be worded: with the loss of a model's certificate, or a note that belongs to the theorem."""
+    loss = certificate.inputs.get("loss")
+    named = {f"{rule.quantity} ({loss})"} if isinstance(loss, str) and LOSSES.fullmatch(loss) else set()
+    return {rule.quantity, *named, *(f"{rule.quantity} ({note})" for note in rule.notes)}
 
 
 def _parts(certificate: Certificate, rule: Rule, digits: int) -> list[str]:

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ...theory.errors import AssumptionViolated, InvalidInput, NumericalFailure
 from ...theory.validation import sample_size
 from ..methods.data import generator
+from ..methods.network import outputs
 from .gaussian import MeanFieldGaussian
 from .losses import Loss
 from .monte_carlo import MEMORY_MB, Drawn, DrawnRisks, activations
@@ -33,10 +34,12 @@ class _LinearLayersOnly(TorchFunctionMode):
     cannot pass for a constant.
     """
 
-    def __init__(self, gaussian: MeanFieldGaussian, rows: int, stream: torch.Generator | None) -> None:
+    def __init__(
+        self, gaussian: MeanFieldGaussian, rows: int, stream: torch.Generator | None, filled: float = math.nan
+    ) -> None:
         super().__init__()
         means = gaussian.network.random
-        self.placeholders = {name: torch.full_like(mean, math.nan) for name, mean in means.items()}
+        self.placeholders = {name: torch.full_like(mean, filled) for name, mean in means.items()}
         self.means = {id(self.placeholders[name]): mean for name, mean in means.items()}
         self.variances = {id(self.placeholders[name]): (2 * gaussian.log_scales[name]).exp() for name in means}
         self.rows, self.stream = rows, stream
@@ -84,18 +87,30 @@ def _refusal(what: str) -> AssumptionViolated:
 
 
 def supports_example_draws(gaussian: MeanFieldGaussian, x: Tensor) -> bool:
-    """Whether every random tensor meets each example once, in a linear layer (tried on two rows of x)."""
+    """Whether every random tensor meets each example once, in a linear layer (tried on a few rows of x).
+
+    Without noise the outputs must be those of the mean parameters, whatever stands in their place outside linear layers: a NaN, which
+    most uses would spread but a comparison may swallow, and other numbers.
+    """
+    few = x[:8]
+    expected = outputs(gaussian.network, few)
+    allowed = 1e4 * torch.finfo(expected.dtype).eps * max(1.0, float(expected.abs().max()))
     try:
-        found = _forward(gaussian, x[:2], None)
+        for filled in (math.nan, 1e3, -7.0):
+            found = _forward(gaussian, few, None, filled)
+            if found.shape != expected.shape or not float((found - expected).abs().max()) <= allowed:
+                return False
     except AssumptionViolated:
         return False
-    return bool(torch.isfinite(found).all())
+    return True
 
 
-def _forward(gaussian: MeanFieldGaussian, x: Tensor, stream: torch.Generator | None) -> Tensor:
+def _forward(
+    gaussian: MeanFieldGaussian, x: Tensor, stream: torch.Generator | None, filled: float = math.nan
+) -> Tensor:
     network = gaussian.network
     try:
-        mode = _LinearLayersOnly(gaussian, len(x), stream)
+        mode = _LinearLayersOnly(gaussian, len(x), stream, filled)
         with torch.no_grad(), mode:
             found = torch.func.functional_call(network.module, mode.placeholders | network.fixed, (x,))
     except RuntimeError as error:

@@ -74,6 +74,18 @@ class Recurrent(nn.Module):
         return self.cell(x.reshape(-1, 2, 2))[0][:, -1]
 
 
+class Swallowing(nn.Module):
+    """A random tensor whose NaN a comparison turns into a constant, read as a Python number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(4, 3), nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        k = self.scale.tolist()[0]
+        return self.layer(x) * (1.0 if k != k else k)
+
+
 def filled(net: nn.Module) -> nn.Module:
     stream = torch.Generator().manual_seed(7)
     with torch.no_grad():
@@ -145,8 +157,9 @@ def test_same_risk_as_drawn_weights(memory_mb):
         (nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3)), torch.randn(6, 1, 3, 3)),
         (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 3)), torch.randn(6, 4)),
         (Recurrent(), torch.randn(6, 4)),
+        (Swallowing(), torch.randn(6, 4)),
     ],
-    ids=["shared", "scaled", "tokens", "convolution", "layer norm", "recurrent"],
+    ids=["shared", "scaled", "tokens", "convolution", "layer norm", "recurrent", "swallowing"],
 )
 def test_other_modules_are_refused_and_the_default_draws_weights(net, x):
     gaussian = from_module(net.double().eval(), 0.1)
@@ -155,7 +168,8 @@ def test_other_modules_are_refused_and_the_default_draws_weights(net, x):
     with pytest.raises(AssumptionViolated, match="linear layers"):
         example_risks(gaussian, x.double(), y, LOSS, draws=3, seed=0)
     data = {"posterior": gaussian, "prior": gaussian, "data": (x.double(), y), "delta": 0.1, "seed": 0, "draws": 4}
-    assert certify(**data, vectorize=False).parts["risk"].inputs["largest_part"] == 6
+    if not isinstance(net, Swallowing):  # reads a parameter as a number, which no evaluation of many draws allows
+        assert certify(**data, vectorize=False).parts["risk"].inputs["largest_part"] == 6
     with pytest.raises(AssumptionViolated):
         certify(**data, parts="examples")
 

@@ -68,12 +68,25 @@ def _occam_binomial(inputs: Inputs, digits: int) -> Ends:
     return occam_binomial_ball(_errors(inputs), sample_size("n", inputs["n"]), total, digits), None
 
 
+def _listed(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidInput(f"The certificate holds {value!r} in place of a list.")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    number = float(non_negative(name, value))
+    if number != int(number):
+        raise InvalidInput(f"The certificate's {name} is {value!r}.", "It is a whole number.")
+    return int(number)
+
+
 def _compression(inputs: Inputs, digits: int) -> Ends:
     if ("level_counts" in inputs) == ("message_bits" in inputs):
         raise InvalidInput("The certificate needs one of level_counts and message_bits.")
     if "level_counts" in inputs:
-        counts = [int(non_negative("level_counts", c)) for c in inputs["level_counts"]]
-        bits = quantised_bits(counts, int(non_negative("bits_per_level", inputs["bits_per_level"])), inputs["form"])
+        counts = [_whole("level_counts", c) for c in _listed(inputs["level_counts"])]
+        bits = quantised_bits(counts, _whole("bits_per_level", inputs["bits_per_level"]), inputs["form"])
         code = "prefix-free"
     else:
         bits, code = sample_size("message_bits", inputs["message_bits"]), inputs["code"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ....theory.balls.information import gap_ball, individual_gap_ball, interpolating_ball, twice_the_inverse_balls
 from ....theory.errors import InvalidInput
 from ....theory.validation import finite, non_negative, sample_size, unit_interval
-from ..information import FORMS, GAP, LOSS
+from ..information import FORMS, GAP, INTERPOLATING, LOSS
 from .rule import Ends, Event, Inputs, Rule, no_range
 
 
@@ -43,6 +43,6 @@ def _conditional_kl(inputs: Inputs, digits: int) -> Ends:
 
 RULES: dict[str, Rule] = {
     "pb.info_mi": Rule(_mutual, GAP, _nothing, span=no_range),
-    "pb.info_cmi": Rule(_conditional, GAP, _nothing),
+    "pb.info_cmi": Rule(_conditional, GAP, _nothing, notes=(INTERPOLATING,)),
     "pb.info_cmi_kl": Rule(_conditional_kl, LOSS, _nothing),
 }

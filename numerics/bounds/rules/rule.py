@@ -48,6 +48,7 @@ class Rule:
     events: Callable[[Inputs], Sequence[Event]]
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     span: Callable[[Inputs], tuple[float, float]] = unit_range
+    notes: tuple[str, ...] = ()  # what the quantity's name may carry in brackets
 
 
 def one_event(name: str | None) -> Callable[[Inputs], Sequence[Event]]:

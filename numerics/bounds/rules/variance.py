@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from flint import arb
+
 from ....theory.balls.bernstein import empirical_bernstein_ball, unexpected_bernstein_ball
 from ....theory.balls.split_kl import recursive_ball, split_kl_ball, split_kl_continuous_ball, vector_kl_ball
 from ....theory.errors import InvalidInput
@@ -86,7 +88,7 @@ def _steps(inputs: Inputs) -> list[RecursiveStep]:
     f = [float(x) for x in inputs["frequencies"]]
     triples = [(f[i], f[i + 1], f[i + 2]) for i in range(0, len(f), 3)]
     return [
-        RecursiveStep(float(g), t, float(k), int(n))
+        RecursiveStep(float(g), t, float(k), sample_size("n", n))
         for g, t, k, n in zip(inputs["gammas"], triples, inputs["kls"], inputs["ns"], strict=True)
     ]
 
@@ -102,6 +104,13 @@ def _recursive(inputs: Inputs, digits: int) -> Ends:
         [(s.gamma, s.frequencies, s.kl, s.n) for s in _steps(inputs)], level(inputs),
         form=inputs["form"], constant=inputs["constant"], draws=draws, digits=digits,
     )  # fmt: skip
+    sizes, stored = [sample_size("n", inputs["n"]), *(s.n for s in _steps(inputs))], inputs["bounds"]
+    if any(b >= a for a, b in itertools.pairwise(sizes)) or len(stored) != len(found):
+        raise InvalidInput(
+            "The certificate's parts do not belong together.", "n_t falls, and every part has its bound."
+        )
+    if any(arb(float(value)) < exact for value, exact in zip(stored, found, strict=True)):
+        raise InvalidInput("One of the certificate's earlier bounds is below the exact one.")
     return found[-1], None
 
 
