@@ -26,7 +26,6 @@ def wasserstein(
     sizes: Any,
     lipschitz: float,
     form: Form = "bounded",
-    deterministic: bool = False,
     delta: float | None = None,
     log_inv_delta: float | None = None,
 ) -> Certificate:
@@ -40,7 +39,7 @@ def wasserstein(
     sizes: number of examples of each part; prior i must not depend on part i.
     lipschitz: L, for which the loss of every example is L-Lipschitz in the predictor, in the metric of the distances.
     form: "bounded" for losses in [0, 1]; "second moment" for losses that are not negative with E_{P_i} E loss^2 <= 1: 2 in place of 1/2.
-    deterministic: the posterior is one network, and each distance that of its parameters to the prior's (also point masses).
+    For one network (a point mass) each distance is the mean distance of the prior's draws from its parameters.
     delta, log_inv_delta: total failure probability, shared by the T parts; exactly one.
 
     No KL: it works for point masses, and says little unless L is certified. Raises `InvalidInput`. Source: Viallard et al. 2023.
@@ -63,7 +62,7 @@ def wasserstein(
     return issue(
         WASSERSTEIN,
         value,
-        quantity="true Gibbs risk" + (" (of one network)" if deterministic else ""),
+        quantity="true Gibbs risk",
         spent=(spent,),
         inputs={
             "form": form,
