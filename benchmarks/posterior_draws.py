@@ -24,10 +24,11 @@ from typing import Any  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from nonvacuous.numerics.certify.certify import default_parts, on_device  # noqa: E402
+from nonvacuous.numerics.certify.certify import on_device  # noqa: E402
 from nonvacuous.numerics.certify.example_draws import example_risks  # noqa: E402
 from nonvacuous.numerics.certify.gaussian import MeanFieldGaussian, from_module, sample  # noqa: E402
 from nonvacuous.numerics.certify.losses import Loss  # noqa: E402
+from nonvacuous.numerics.certify.measure import default_parts  # noqa: E402
 from nonvacuous.numerics.certify.monte_carlo import MEMORY_MB, draw_risks  # noqa: E402
 
 LOSS = Loss("zero_one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ def recursive_pac_bayes(
     delta, log_inv_delta: failure probability, shared equally by the T parts; exactly one.
     form: "split": three binary inverses for each step, as published; "vector": the relative entropy of the four frequencies at once.
     constant: "exact" for xi(n), "2sqrt" for 2 sqrt(n) (with form="split": the published bound).
-    pairs, draws_delta: where risk and frequencies are means over as many independent (draw, example) pairs, each gets an upper limit first,
-        UP(F, ln(3 T/draws_delta)/pairs); form "split" only.
+    pairs, draws_delta: where risk and frequencies come from draws, each gets an upper limit first, UP(F, ln(3 T/draws_delta)/pairs).
+        pairs is the number of draws from pi_t x pi_(t-1) that every example meets, or draws n/b where parts of the examples, the
+        largest of b, have draws of their own (as in `gibbs_monte_carlo`); the smallest over the parts t.
 
     Raises `InvalidInput`. Source: Wu, Zhang, Cherief-Abdellatif and Seldin 2024; the vector form is derived here.
     """
@@ -82,8 +84,8 @@ def recursive_pac_bayes(
         )
     if form not in FORMS or constant not in CONSTANTS:
         raise InvalidInput(f"form is {form!r} and constant {constant!r}.", f"Choose of {FORMS} and {CONSTANTS}.")
-    if form == "vector" and (pairs is not None or constant != "exact"):
-        raise InvalidInput("The vector form has the exact constant and exact frequencies.", 'Use form="split".')
+    if form == "vector" and constant != "exact":
+        raise InvalidInput("The vector form has the exact constant.", 'Use form="split" for the published one.')
     if (pairs is None) != (draws_delta is None):
         raise InvalidInput("pairs and draws_delta belong together.", "Give both, or neither for exact frequencies.")
     if any(b.n >= a for a, b in zip([size, *(s.n for s in later)], later, strict=False)):
@@ -98,7 +100,7 @@ def recursive_pac_bayes(
         limit = div_up(add_up(draws.log_inv_delta, log_up(3.0 * count)), float(sample_size("pairs", pairs)))
     bounds = [float(kl_upper(float(kl_upper(q, limit)), complexity(first_kl, size, level, constant)))]
     for step in later:
-        gain = _vector(step, level) if form == "vector" else _split(step, level, constant, limit)
+        gain = _vector(step, level, limit) if form == "vector" else _split(step, level, constant, limit)
         bounds.append(add_up(gain, mul_up(float(step.gamma), bounds[-1])))
     given: dict[str, Any] = {
         "risk": q, "kl": first_kl, "n": size, "form": form, "constant": constant, "log_inv_delta": level,
@@ -129,10 +131,12 @@ def _split(step: RecursiveStep, level: float, constant: Literal["exact", "2sqrt"
     return add_up(-gamma, *parts)
 
 
-def _vector(step: RecursiveStep, level: float) -> float:
-    gamma, (first, second, third) = float(step.gamma), (float(f) for f in step.frequencies)
+def _vector(step: RecursiveStep, level: float, limit: float) -> float:
+    gamma = float(step.gamma)
     if math.isinf(step.kl):
         return 1.0
+    # limits keep the order of the frequencies, also where the rounding of an inverse would not
+    third, second, first = itertools.accumulate((float(kl_upper(f, limit)) for f in step.frequencies[::-1]), max)
     # 1 - gamma is rounded up: a larger value cannot lower the largest mean
     values = [1.0, sub_up(1.0, gamma), 0.0, -gamma]
     frequencies = [third, second - third, first - second, 1.0 - first]

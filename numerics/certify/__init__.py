@@ -5,9 +5,13 @@ Needs torch.
 
 from .certify import certify
 from .gaussian import Coverage, MeanFieldGaussian, coverage, from_module, kl_divergence, load, sample, save
+from .growing import certify_growing
 from .one_draw import certify_draw
 from .quantise import certify_quantised
+from .recursive import certify_recursive
+from .recursive_training import train_recursive
 from .training import Epoch, Trained, TrainingConfig, train, training
+from .votes import votes_from_modules
 
 __all__ = [
     "Coverage",
@@ -17,7 +21,9 @@ __all__ = [
     "TrainingConfig",
     "certify",
     "certify_draw",
+    "certify_growing",
     "certify_quantised",
+    "certify_recursive",
     "coverage",
     "from_module",
     "kl_divergence",
@@ -25,5 +31,7 @@ __all__ = [
     "sample",
     "save",
     "train",
+    "train_recursive",
     "training",
+    "votes_from_modules",
 ]

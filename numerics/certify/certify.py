@@ -18,20 +18,11 @@ from ..bounds.from_losses import MONTE_CARLO_SHARE
 from ..confidence import split_delta
 from ..methods.data import generator
 from ..methods.network import FrozenNetwork
-from .example_draws import example_risks, supports_example_draws
 from .gaussian import MeanFieldGaussian, constants, kl_divergence
 from .losses import Loss
-from .monte_carlo import MEMORY_MB, Drawn, draw_risks, labelled_data
+from .measure import DRAWS, Parts, measure_risk
+from .monte_carlo import MEMORY_MB, Drawn, labelled_data
 from .overlap import require_disjoint
-
-DRAWS = 10_000
-MOST_PARTS = 16
-PART = 64  # examples: below that, drawing parameters costs more than using them
-
-
-def default_parts(examples: int) -> int:
-    """How many parts of the examples get posterior draws of their own: as many as leave 64 examples each, at most 16."""
-    return max(1, min(MOST_PARTS, examples // PART))
 
 
 def certify(
@@ -44,7 +35,7 @@ def certify(
     n_prior: int = 0,
     prior_data: Any = None,
     draws: int = DRAWS,
-    parts: int | Literal["examples"] | None = None,
+    parts: Parts = None,
     monte_carlo_share: float = MONTE_CARLO_SHARE,
     loss: Literal["zero_one", "cross_entropy"] = "zero_one",
     pmin: float | None = None,
@@ -90,12 +81,10 @@ def certify(
     divergence = kl_divergence(posterior, prior)
     placed = on_device(posterior, device)
     x, y = labelled_data(data, placed.network)
-    chosen = parts if parts is not None else "examples" if supports_example_draws(placed, x) else default_parts(len(x))
-    options: dict[str, Any] = {"draws": count, "seed": seed, "memory_mb": memory_mb, "progress": progress}
-    if chosen == "examples":
-        risks = example_risks(placed, x, y, measured, **options)
-    else:
-        risks = draw_risks(placed, x, y, measured, parts=sample_size("parts", chosen), vectorize=vectorize, **options)
+    risks = measure_risk(
+        placed, x, y, measured,
+        draws=count, seed=seed, parts=parts, memory_mb=memory_mb, vectorize=vectorize, progress=progress,
+    )  # fmt: skip
     shares = split_delta(delta, monte_carlo_share)
     estimate = gibbs_monte_carlo(
         risk=risks.mean_upward, draws=count, delta=shares[0], examples=len(x), largest_part=risks.largest_part

@@ -9,7 +9,7 @@ for each layer. It holds where each random tensor meets each example once; a con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -120,6 +120,45 @@ def _forward(
     return found
 
 
+def example_losses(
+    posterior: MeanFieldGaussian,
+    x: Tensor,
+    y: Tensor,
+    loss: Loss,
+    *,
+    draws: int,
+    seed: int,
+    memory_mb: float = MEMORY_MB,
+    stream: str = STREAM,
+) -> Iterator[tuple[slice, Tensor]]:
+    """Losses (draws of the block, examples of the batch), each entry of a predictor of its own; batch after batch within a block of draws.
+
+    The variates depend on `seed`, on `stream`, and on `memory_mb` through the number of rows drawn at once. Raises `AssumptionViolated` for
+    modules whose random tensors do other things than multiply one row per example; `InvalidInput`; `NumericalFailure`.
+    """
+    total = sample_size("draws", draws)
+    if not supports_example_draws(posterior, x):
+        raise _refusal("a random tensor does something else, or the outputs are not finite")
+    if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
+        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
+    network = posterior.network
+    source = generator(seed, stream, network.device)
+    width = max(1, 4 * activations(network, x[:1]) + x[:1].numel())  # mean, variance and noise of the widest part
+    rows = int(max(1, memory_mb * 2**20 / next(iter(network.random.values())).element_size() // width))
+    at_once, batch = max(1, min(total, rows // len(x))), min(rows, len(x))
+    for start in range(0, total, at_once):
+        count = min(at_once, total - start)
+        for inputs, labels in zip(x.split(batch), y.split(batch), strict=True):
+            repeated = inputs.repeat(count, *(1,) * (inputs.ndim - 1))
+            found = _forward(posterior, repeated, source)
+            if not torch.isfinite(found).all():
+                raise NumericalFailure(
+                    f"A posterior draw among number {start} to {start + count - 1} has outputs that are not finite.",
+                    "Its loss is not a number in [0, 1]: lower the scales, or use float64.",
+                )
+            yield slice(start, start + count), loss(found.reshape(count, len(inputs), -1), labels)
+
+
 def example_risks(
     posterior: MeanFieldGaussian,
     x: Tensor,
@@ -133,33 +172,15 @@ def example_risks(
 ) -> DrawnRisks:
     """`draws` independent predictors for each single example of `labelled_data`: draws * n in all; memory does not grow with draws.
 
-    The variates depend on `seed`, and on `memory_mb` through the number of rows drawn at once. Raises `AssumptionViolated` for modules
-    whose random tensors do other things than multiply one row per example; `InvalidInput`; `NumericalFailure`.
+    As `example_losses`, added up over the examples; `progress` is called when a block of draws has met all of them.
     """
     total = sample_size("draws", draws)
-    if not supports_example_draws(posterior, x):
-        raise _refusal("a random tensor does something else, or the outputs are not finite")
-    if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
-        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
-    network = posterior.network
-    stream = generator(seed, STREAM, network.device)
-    width = max(1, 4 * activations(network, x[:1]) + x[:1].numel())  # mean, variance and noise of the widest part
-    rows = int(max(1, memory_mb * 2**20 / next(iter(network.random.values())).element_size() // width))
-    sums = torch.zeros(total, dtype=torch.float64)
-    at_once, batch = max(1, min(total, rows // len(x))), min(rows, len(x))
-    for start in range(0, total, at_once):
-        count = min(at_once, total - start)
-        for inputs, labels in zip(x.split(batch), y.split(batch), strict=True):
-            repeated = inputs.repeat(count, *(1,) * (inputs.ndim - 1))
-            found = _forward(posterior, repeated, stream)
-            if not torch.isfinite(found).all():
-                raise NumericalFailure(
-                    f"A posterior draw among number {start} to {start + count - 1} has outputs that are not finite.",
-                    "Its loss is not a number in [0, 1]: lower the scales, or use float64.",
-                )
-            losses = loss(found.reshape(count, len(inputs), -1), labels)
-            sums[start : start + count] += losses.sum(-1, dtype=torch.float64).cpu()
-        if progress is not None:
-            done = start + count
-            progress(Drawn(done, total, float(sums[:done].mean()) / len(x)))
+    sums, seen = torch.zeros(total, dtype=torch.float64), 0
+    for rows, part in example_losses(posterior, x, y, loss, draws=total, seed=seed, memory_mb=memory_mb):
+        sums[rows] += part.sum(-1, dtype=torch.float64).cpu()
+        seen += part.shape[1]
+        if seen == len(x):
+            seen = 0
+            if progress is not None:
+                progress(Drawn(rows.stop, total, float(sums[: rows.stop].mean()) / len(x)))
     return DrawnRisks(sums, len(x), loss, 1)

@@ -154,7 +154,7 @@ def draw_risks(
     for index, (inputs, labels) in enumerate(runs):
         own, done, seen = torch.zeros_like(sums), 0, index * total
         stream = STREAM if index == 0 else f"{STREAM}, part {index}"
-        for rows, part in _blocks(posterior, inputs, labels, loss, total, seed, memory_mb, vectorize, stream):
+        for rows, part in draw_blocks(posterior, inputs, labels, loss, total, seed, memory_mb, vectorize, stream):
             own[rows] += part.sum(-1, dtype=torch.float64).cpu()
             if progress is not None and rows.stop > done and done > 0:
                 progress(Drawn(seen + done, pieces * total, float(own[:done].mean()) / len(inputs)))
@@ -180,13 +180,13 @@ def draw_losses(
     total = sample_size("draws", draws)
     losses = torch.empty(total, len(x), dtype=torch.float64)
     column = 0
-    for rows, part in _blocks(posterior, x, y, loss, total, seed, memory_mb, vectorize):
+    for rows, part in draw_blocks(posterior, x, y, loss, total, seed, memory_mb, vectorize):
         losses[rows, column : column + part.shape[1]] = part.double().cpu()
         column = (column + part.shape[1]) % len(x)
     return losses
 
 
-def _blocks(
+def draw_blocks(
     posterior: MeanFieldGaussian,
     x: Tensor,
     y: Tensor,

@@ -6,6 +6,7 @@ An objective steers training; only `certify` on fresh draws makes a certificate.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -95,3 +96,29 @@ def objective_value(
         best = (2 / (torch.sqrt(2 * risk / c + 1) + 1)).detach()
         return risk / (1 - best / 2) + c / (best * (1 - best / 2))
     return kl_upper(risk.clamp(min=1 / (10 * n)), c)
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """What a later posterior of a recursion (pb.rpb) is compared with: gamma in (0, 1], and how often the posterior before errs at each example
+    of the training data."""
+
+    gamma: float
+    errors: Float[Tensor, " examples"]
+
+
+def excess_value(
+    losses: Float[Tensor, " batch"], excess: Excess, rows: Tensor, kl: Float[Tensor, ""], n: int, log_constant: float
+) -> Tensor:
+    """-gamma + gamma UP(F_1) + (1-gamma) UP(F_2) + gamma UP(F_3) for losses in [0, 1] taken as the posterior's chances to err.
+
+    F_3 = mean l (1-e), F_2 = mean l, F_1 = 1 - mean (1-l) e with e the chances of the posterior before (at gamma = 1 the middle term has no
+    weight); each inverse pays ln 3 for being one of three.
+    """
+    before = excess.errors[rows]
+    only_new, wrong, only_old = (losses * (1 - before)).mean(), losses.mean(), ((1 - losses) * before).mean()
+    level = (kl + log_constant + math.log(3)) / n
+    floor = 1 / (10 * n)
+    # UP(1, c) = 1, and the derivative is infinite on the way there
+    first, second, third = (kl_upper(f.clamp(floor, 1 - floor), level) for f in (1 - only_old, wrong, only_new))
+    return excess.gamma * (first + third - 1) + (1 - excess.gamma) * second

@@ -10,8 +10,10 @@ from torch import Tensor
 from ...theory.errors import AssumptionViolated
 from ..methods.data import gather
 
+LOOK_ALIKES = "Split once, and give each example to one side; if they are different examples that look alike, pass n_prior= in place of prior_data=."
 
-def require_disjoint(prior_data: Any, bound_data: Any) -> int:
+
+def require_disjoint(prior_data: Any, bound_data: Any, *, advice: str = LOOK_ALIKES) -> int:
     """The number of examples in `prior_data`, if none of them is in `bound_data`; both as `certify` takes them.
 
     Loaders over subsets of one data set are compared by index, everything else by content (input and label). Raises
@@ -30,8 +32,7 @@ def require_disjoint(prior_data: Any, bound_data: Any) -> int:
     if shared := _equal_rows(first, second):
         raise AssumptionViolated(
             f"{shared} examples of the bound equal an example that the prior was learned from.",
-            "Split once, and give each example to one side; if they are different examples that look alike, pass n_prior= in "
-            "place of prior_data=.",
+            advice,
         )
     return len(first[0])
 

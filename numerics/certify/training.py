@@ -27,7 +27,7 @@ from .gaussian import MeanFieldGaussian, constants, kl_divergence, moved
 from .gaussian_kl import LOG_SCALE_LIMIT
 from .losses import Loss, bounded_cross_entropy
 from .monte_carlo import labelled_data
-from .objectives import OBJECTIVES, Objective, gaussian_kl, objective_value
+from .objectives import OBJECTIVES, Excess, Objective, excess_value, gaussian_kl, objective_value
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,18 @@ def training(
     seed: int,
     prior: MeanFieldGaussian | None = None,
     n_bound: int | None = None,
+    excess: Excess | None = None,
     checkpoint: Path | None = None,
 ) -> Iterator[Epoch | Trained]:
     """Train from `start`, one `Epoch` event after another, `Trained` at last; on the device of `start`.
 
     data: (inputs, labels) or an iterable of such batches. prior, n_bound: what the divergence is taken to and the number of examples of
-    the later bound (by default all of `data`); objective "risk" takes neither. checkpoint: folder for the state, written after every
+    the later bound (by default all of `data`); objective "risk" takes neither. excess: train the next posterior of a recursion by
+    `excess_value` instead of the objective (see `train_recursive`). checkpoint: folder for the state, written after every
     epoch; the same call finds its own state there and goes on. Raises `InvalidInput`, `AssumptionViolated`, `StorageError`, and
     `NumericalFailure` when training diverges.
     """
-    x, y, n, log_constant = _prepare(start, data, config, seed, prior, n_bound)
+    x, y, n, log_constant = _prepare(start, data, config, seed, prior, n_bound, excess)
     network = start.network
     mean, log_scale = _flat(start.means).requires_grad_(), _flat(start.log_scales).requires_grad_(config.train_scales)
     fixed = None if prior is None else (_flat(prior.means), _flat(prior.log_scales))
@@ -115,7 +117,7 @@ def training(
         else torch.optim.SGD(variables, lr=config.learning_rate, momentum=config.momentum)
     )
     history: list[Epoch] = []
-    path = None if checkpoint is None else path_of(checkpoint, _identity(start, prior, x, y, config, seed, n))
+    path = None if checkpoint is None else path_of(checkpoint, _identity(start, prior, x, y, config, seed, n, excess))
     stored = None if path is None else read_state(path, variables, optimizer)
     if stored is not None:
         with torch.no_grad():
@@ -140,9 +142,13 @@ def training(
             noise = torch.randn(mean.shape, generator=stream, dtype=mean.dtype, device=mean.device)
             parameters = _named(mean + log_scale.exp() * noise, start.means)
             outputs = torch.func.functional_call(network.module, parameters | network.fixed, (x[rows],))
-            risk = bounded_cross_entropy(outputs, y[rows], config.pmin).mean()
+            losses = bounded_cross_entropy(outputs, y[rows], config.pmin)
+            risk = losses.mean()
             divergence = None if fixed is None else gaussian_kl(mean, log_scale, *fixed)
-            value = objective_value(config.objective, risk, divergence, n, log_constant)
+            if excess is None or divergence is None:
+                value = objective_value(config.objective, risk, divergence, n, log_constant)
+            else:
+                value = excess_value(losses, excess, rows, divergence, n, log_constant)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
@@ -170,11 +176,14 @@ def train(
     seed: int,
     prior: MeanFieldGaussian | None = None,
     n_bound: int | None = None,
+    excess: Excess | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> MeanFieldGaussian:
     """`training` run to its end; `progress` is called with every `Epoch`."""
-    for event in training(start, data, config, seed=seed, prior=prior, n_bound=n_bound, checkpoint=checkpoint):
+    for event in training(
+        start, data, config, seed=seed, prior=prior, n_bound=n_bound, excess=excess, checkpoint=checkpoint
+    ):
         if isinstance(event, Trained):
             return event.gaussian
         if progress is not None:
@@ -189,6 +198,7 @@ def _prepare(
     seed: int,
     prior: MeanFieldGaussian | None,
     n_bound: int | None,
+    excess: Excess | None,
 ) -> tuple[Tensor, Tensor, int, float]:
     if not isinstance(start, MeanFieldGaussian) or not isinstance(config, TrainingConfig):
         raise InvalidInput(
@@ -201,6 +211,10 @@ def _prepare(
             "The objective 'risk' has no divergence.", "Leave prior and n_bound out, or choose another objective."
         )
     x, y = labelled_data(data, start.network)
+    if excess is not None and (config.objective == "risk" or excess.errors.shape != y.shape):
+        raise InvalidInput(
+            "excess does not fit the data or the objective.", "Give one chance to err for each example, and a prior."
+        )
     n = len(x) if n_bound is None else sample_size("n_bound", n_bound)
     if config.objective == "risk":
         return x, y, n, 0.0
@@ -222,12 +236,23 @@ def _identity(
     config: TrainingConfig,
     seed: int,
     n: int,
+    excess: Excess | None,
 ) -> str:
     tensors = {"x": x, "y": y, **{f"constant/{name}": value for name, value in constants(start.network).items()}}
     for role, gaussian in (("start", start), ("prior", prior)):
         if gaussian is not None:
             tensors |= {f"{role}/mean": _flat(gaussian.means), f"{role}/log_scale": _flat(gaussian.log_scales)}
-    settings = (config, seed, n, str(start.network.device), repr(start.network.module), torch.__version__)
+    if excess is not None:
+        tensors["excess"] = excess.errors
+    settings = (
+        config,
+        seed,
+        n,
+        None if excess is None else excess.gamma,
+        str(start.network.device),
+        repr(start.network.module),
+        torch.__version__,
+    )
     return identity(settings, tensors, (training,))
 
 

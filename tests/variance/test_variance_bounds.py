@@ -80,6 +80,11 @@ def test_worked_recursion():
     assert drawn.value > recursive_pac_bayes(**options, form="split").value
     assert drawn.delta == pytest.approx(0.035)
     assert len(drawn.ledger.entries) == 3
+    together = recursive_pac_bayes(**options, pairs=10_000, draws_delta=0.01)
+    assert recursive_pac_bayes(**options).value < together.value < drawn.value
+    assert together.check()
+    many = recursive_pac_bayes(**options, pairs=10**14, draws_delta=0.01).value
+    assert many == pytest.approx(recursive_pac_bayes(**options).value, abs=1e-5)
     single = recursive_pac_bayes(risk=0.08, kl=40, n=60_000, steps=[], delta=0.025)
     assert single.value == pytest.approx(seeger_kl(risk=0.08, kl=40, n=60_000, delta=0.025).value, rel=1e-15)
 
@@ -228,7 +233,8 @@ def test_e17_monotone_where_the_grids_do_not_jump(kl, level, step, risk):
         lambda: RecursiveStep(0.5, (0.1, 0.2, 0), 1, 10),
         lambda: recursive_pac_bayes(risk=0.1, kl=1, n=10, steps=[RecursiveStep(0.5, (1, 0, 0), 1, 10)], delta=0.05),
         lambda: recursive_pac_bayes(risk=0.1, kl=1, n=10, steps=[0.5], delta=0.05),
-        lambda: recursive_pac_bayes(risk=0.1, kl=1, n=10, steps=[], delta=0.05, pairs=10, draws_delta=0.01),
+        lambda: recursive_pac_bayes(risk=0.1, kl=1, n=10, steps=[], delta=0.05, constant="2sqrt"),
+        lambda: recursive_pac_bayes(risk=0.1, kl=1, n=10, steps=[], delta=0.05, pairs=10),
         lambda: posterior_moments(np.ones((2, 3)), [1.0]),
         lambda: posterior_moments(np.ones(3), [1.0]),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -95,6 +96,20 @@ def vector_kl_ball(
     )
 
 
+def _ends(frequencies: Sequence[arb | Exact]) -> list[list[Fraction]]:
+    """Lower and upper ends of frequencies that do not increase; the ends do not either."""
+    found = []
+    for end in (arb.lower, arb.upper):
+        exact = [_rational(end(f)) if isinstance(f, arb) else exact_fraction("frequency", f) for f in frequencies]
+        found.append([min(Fraction(1), max(exact[i:])) for i in range(len(exact))])
+    return found if found[0] != found[1] else found[:1]
+
+
+def _cells(f: Sequence[Fraction], count: int) -> list[Fraction]:
+    """Frequencies of the outcomes from those of reaching each level, the highest first; at gamma = 1 the levels 1 - gamma and 0 are one."""
+    return [f[2], f[1] - f[2], f[0] - f[1], 1 - f[0]] if count == 4 else [f[2], f[0] - f[2], 1 - f[0]]
+
+
 def recursive_ball(
     risk: Exact,
     kl: Exact,
@@ -140,11 +155,11 @@ def recursive_ball(
                 for height, q in zip((gamma, 1 - gamma, gamma), f, strict=True):
                     gain = gain + to_ball(height) * outer(limited(q), c)
         else:
-            outcomes = [(Fraction(1), f[2]), (1 - gamma, f[1] - f[2]), (Fraction(0), f[0] - f[1]), (-gamma, 1 - f[0])]
-            if gamma == 1:
-                outcomes = [(Fraction(1), f[2]), (Fraction(0), f[0] - f[2]), (Fraction(-1), 1 - f[0])]
-            c = level_ball(divergence, size, log_inv_delta, nml_ball(len(outcomes), size, inner + 5), inner)
-            gain = multinomial_kl_upper_ball([u for _, u in outcomes], [v for v, _ in outcomes], c, inner)
+            values = [Fraction(1), *([1 - gamma] if gamma < 1 else []), Fraction(0), -gamma]
+            c = level_ball(divergence, size, log_inv_delta, nml_ball(len(values), size, inner + 5), inner)
+            # the largest mean increases in each frequency: the ends of their limits enclose it
+            corners = (_cells(g, len(values)) for g in _ends([limited(q) for q in f]))
+            gain = functools.reduce(arb.union, (multinomial_kl_upper_ball(u, values, c, inner) for u in corners))
         with ctx.workdps(inner):
             bounds.append(gain + to_ball(gamma) * bounds[-1])
     return bounds

@@ -13,7 +13,7 @@ from scipy.special import logsumexp, rel_entr
 from ....numerics.bounds.recursive import RecursiveStep, recursive_pac_bayes
 from ....numerics.claims import Coverage, Formula, HighProbabilityBound
 from ....numerics.store import Rows
-from ....theory.axioms import CONDITIONING, LINEARITY, UNION
+from ....theory.axioms import CONDITIONING, DATA_PROCESSING, LINEARITY, UNION
 from ....theory.balls.context import log_fraction
 from ....theory.balls.split_kl import recursive_ball
 from ....theory.derivation import Algebra, Axiom, Uses
@@ -25,6 +25,7 @@ from ..small_worlds import LOSSES, OUTCOMES, PRIOR, compositions, count_probabil
 from . import split_kl, vector_kl
 
 HALF_ULP = 2.0**-53
+FOUR, ROOM = 8000 * HALF_ULP, 100 * 2.0**-48  # widths of the formula check, derived there
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class RecursiveSetting:
 
 @dataclass(frozen=True)
 class RecursivePrediction:
-    """B_1; B_2 by the four frequencies; B_2 by split-kl; B_2 by split-kl from 1000 pairs with draws_delta = .01."""
+    """B_1; B_2 by the four frequencies; B_2 by split-kl; both forms of B_2 from 1000 pairs with draws_delta = .01."""
 
     first: float
     vector: float
     split: float
-    drawn: float
+    drawn_split: float
+    drawn_vector: float
 
 
 # --- derivation ---------------------------------------------------------------------------------------------------
@@ -85,6 +87,7 @@ DERIVATION = (
     Uses(split_kl.RESULT, "for the excess, a loss of the pair (h, h') with posterior pi_t x pi_{t-1} and prior pi_{t-1} x pi_{t-1}, whose divergence is KL(pi_t||pi_{t-1}), at delta/T"),
     Uses(vector_kl.RESULT, "or through the relative entropy of its four frequencies, at delta/T"),
     Uses(monte_carlo.RESULT, "frequencies estimated from pairs: at most 1 + 3(T-1) <= 3T upper limits at draws_delta/(3T)"),
+    Axiom(DATA_PROCESSING, "frequencies F'_j >= F_j are those of outcomes moved upward by a kernel k: KL(Fk||pk) <= KL(F||p) and pk has no smaller mean, so the largest mean at F' is no smaller than at F"),
     Axiom(UNION, "over the parts"),
 )  # fmt: skip
 
@@ -93,9 +96,8 @@ DERIVATION = (
 
 def predict(s: RecursiveSetting) -> RecursivePrediction:
     first, vector = _bounds(s, "vector")
-    return RecursivePrediction(
-        first, vector, _bounds(s, "split")[1], _bounds(s, "split", pairs=1000, draws_delta=0.01)[1]
-    )
+    drawn = [_bounds(s, form, pairs=1000, draws_delta=0.01)[1] for form in ("split", "vector")]
+    return RecursivePrediction(first, vector, _bounds(s, "split")[1], *drawn)
 
 
 def _bounds(s: RecursiveSetting, form: Any, **more: Any) -> tuple[float, float]:
@@ -106,7 +108,7 @@ def _bounds(s: RecursiveSetting, form: Any, **more: Any) -> tuple[float, float]:
 
 
 def _values(p: RecursivePrediction) -> list[float]:
-    return [p.first, p.vector, p.split, p.drawn]
+    return [p.first, p.vector, p.split, p.drawn_split, p.drawn_vector]
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -128,26 +130,22 @@ def exact(s: RecursiveSetting) -> list[Any]:
     arguments = (s.risk, s.kl, s.n, [step], Fraction(s.log_inv_delta) + log_fraction(2))
     draws = (-log_fraction(Fraction(0.01)), 1000)
     first, vector = recursive_ball(*arguments)
-    return [
-        first,
-        vector,
-        recursive_ball(*arguments, form="split")[1],
-        recursive_ball(*arguments, form="split", draws=draws)[1],
-    ]
+    split, drawn_split, drawn_vector = (
+        recursive_ball(*arguments, form=form, draws=used)[1]
+        for form, used in (("split", None), ("split", draws), ("vector", draws))
+    )
+    return [first, vector, split, drawn_split, drawn_vector]
 
 
 FORMULA = Formula(
     expression=exact,
-    shipped=lambda s: _values(
-        RecursivePrediction(
-            *_bounds(s, "vector"), _bounds(s, "split")[1], _bounds(s, "split", pairs=1000, draws_delta=0.01)[1]
-        )
-    ),
+    shipped=lambda s: _values(predict(s)),
     read=_values,
     sample=sample,
     # inverses within 40 half-ulps; the excess is a difference that may cancel against gamma B_1, but B_2 is at least a hundredth of the terms:
-    # 100 times (80 half-ulps), and for the vector form the 2^-48 that it adds
-    width=lambda s: [40 * HALF_ULP, 8000 * HALF_ULP + 100 * 2.0**-48, 8000 * HALF_ULP, 8000 * HALF_ULP],
+    # 100 times (80 half-ulps), and for the vector form the 2^-48 that it adds. Limits of frequencies, off by 40 half-ulps each, move the
+    # largest mean by at most 8 times that: its slope in u_i is lambda ln((a+2)/a) <= 4, and in u_i ln(1/u_i) where a is small
+    width=lambda s: [40 * HALF_ULP, FOUR + ROOM, FOUR, FOUR, 100 * (80 + 3 * 40 * 8) * HALF_ULP + ROOM],
     side="upper",
     count=10,
 )
@@ -246,6 +244,7 @@ CHECKS = (
             Control("T not paid", _mutant(log_inv_delta=lambda s: max(1e-3, s.log_inv_delta - np.log(2)))),
             Control("gamma forgotten in front of B_1", {"claim": replace(FORMULA, shipped=lambda s: [x + (i > 0) * (1.01 - s.gamma) * _values(predict(s))[0] for i, x in enumerate(_values(predict(s)))])}),
             Control("the whole sample counted for the second part", _mutant(second_n=lambda s: s.n - 1 if s.n > 2 else s.second_n + 0)),
+            Control("the draws taken for exact", {"claim": replace(FORMULA, shipped=lambda s: [*_values(predict(s))[:4], predict(s).vector])}),
             Control("the first divergence counted twice", _mutant(kl=lambda s: 2 * s.kl)),
         ),
     ),
