@@ -19,6 +19,7 @@ PUBLIC_NAMES = {
     "bounds": ("nonvacuous.bounds", None),
     "certify": ("nonvacuous.numerics.certify", "certify"),
     "diagnose": ("nonvacuous.numerics.diagnosis", "diagnose"),
+    "rates": ("nonvacuous.rates", None),
     "posteriors": ("nonvacuous.posteriors", None),
     "verify": ("nonvacuous.api", "verify"),
     "cite": ("nonvacuous.citations", "cite"),
