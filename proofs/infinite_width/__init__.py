@@ -1,5 +1,25 @@
-"""Infinite width, in teaching order."""
+"""Infinite width, theme by theme in teaching order."""
 
-from . import ensemble_law, nngp, ntk, rnd
+from . import (
+    architectures,
+    bayesian_distillation,
+    distillation,
+    dynamics,
+    finite_width,
+    kernels,
+    neighbours,
+    posteriors,
+    value_functions,
+)
 
-INFINITE_WIDTH = (nngp.RESULT, ntk.RESULT, ensemble_law.RESULT, rnd.RESULT)
+INFINITE_WIDTH = (
+    *kernels.RESULTS,
+    *architectures.RESULTS,
+    *finite_width.RESULTS,
+    *dynamics.RESULTS,
+    *posteriors.RESULTS,
+    *distillation.RESULTS,
+    *bayesian_distillation.RESULTS,
+    *value_functions.RESULTS,
+    *neighbours.RESULTS,
+)

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ...numerics.intervals import multiplier
-from ...numerics.kernels.fully_connected import fully_connected_kernels, nngp_kernel
-from ...numerics.store import Rows
-from ...theory.axioms import CONDITIONING, FUBINI, GAUSSIAN_AFFINE, LEVY, PROKHOROV, STRONG_LAW
-from ...theory.balls.dual_activations import PairKernels, fully_connected_pair
-from ...theory.derivation import Algebra, Axiom
-from ...theory.statements.infinite_width import NNGP_LIMIT
-from ..result import ByBudget, Check, Control, Result
+from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
+from ....numerics.intervals import multiplier
+from ....numerics.kernels.fully_connected import fully_connected_kernels, nngp_kernel
+from ....numerics.store import Rows
+from ....theory.axioms import CONDITIONING, FUBINI, GAUSSIAN_AFFINE, LEVY, PROKHOROV, STRONG_LAW
+from ....theory.balls.dual_activations import PairKernels, fully_connected_pair
+from ....theory.derivation import Algebra, Axiom
+from ....theory.statements.infinite_width.kernels import NNGP_LIMIT
+from ...result import ByBudget, Check, Control, Result
+from ..finite_networks import gram, readout_shares
+from ..settings import KernelSetting
 from . import dual_algebra
-from .finite_networks import gram, readout_shares
-from .settings import KernelSetting
 
 HALF_ULP = 2.0**-53
 

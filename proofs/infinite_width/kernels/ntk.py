@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ...numerics.kernels.fully_connected import DUALS, fully_connected_kernels, ntk_kernel
-from ...numerics.kernels.pairs import affine, input_state
-from ...numerics.store import Rows
-from ...theory.axioms import CONDITIONING, INDEPENDENCE, LINEARITY, STRONG_LAW
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.statements.infinite_width import NTK_RECURSION
-from ..result import ByBudget, Check, Control, Result, Run
+from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
+from ....numerics.kernels.fully_connected import DUALS, fully_connected_kernels, ntk_kernel
+from ....numerics.kernels.pairs import affine, input_state
+from ....numerics.store import Rows
+from ....theory.axioms import CONDITIONING, INDEPENDENCE, LINEARITY, STRONG_LAW
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.statements.infinite_width.kernels import NTK_RECURSION
+from ...result import ByBudget, Check, Control, Result, Run
+from ..finite_networks import gram, initial_kernels
+from ..settings import KernelSetting
 from . import dual_algebra, nngp
-from .finite_networks import gram, initial_kernels
-from .settings import KernelSetting
 
 
 @dataclass(frozen=True)

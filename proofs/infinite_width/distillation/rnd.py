@@ -12,17 +12,18 @@ import sympy
 from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 
-from ...numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ...numerics.kernels.ensemble import ensemble_covariance, rnd_error_covariance
-from ...numerics.store import Rows
-from ...theory.axioms import CONDITIONING, GAUSSIAN_AFFINE, INDEPENDENCE
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.statements.infinite_width import RND_EQUALS_ENSEMBLE
-from ..result import ByBudget, Check, Control, Result
-from . import ensemble_law, nngp
-from .ensemble_law import DIGITS, EXAMPLE, HALF_ULP, exact_grams, exact_residual_map, posterior
-from .finite_networks import distil, table
-from .settings import EnsembleSetting, blocks
+from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
+from ....numerics.kernels.ensemble import ensemble_covariance, rnd_error_covariance
+from ....numerics.store import Rows
+from ....theory.axioms import CONDITIONING, GAUSSIAN_AFFINE, INDEPENDENCE
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.statements.infinite_width.distillation import RND_EQUALS_ENSEMBLE
+from ...result import ByBudget, Check, Control, Result
+from ..dynamics import ensemble_law
+from ..dynamics.ensemble_law import DIGITS, EXAMPLE, HALF_ULP, exact_grams, exact_residual_map, posterior
+from ..finite_networks import distil, table
+from ..kernels import nngp
+from ..settings import EnsembleSetting, blocks
 
 
 @dataclass(frozen=True)

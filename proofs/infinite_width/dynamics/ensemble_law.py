@@ -12,17 +12,17 @@ import sympy
 from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 
-from ...numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ...numerics.kernels.ensemble import ensemble_covariance, ensemble_mean, smoother
-from ...numerics.store import Rows
-from ...theory.axioms import GAUSSIAN_AFFINE, ODE, PROKHOROV, SPECTRAL
-from ...theory.balls.dual_activations import fully_connected_pair
-from ...theory.derivation import Algebra, Axiom, Cited, Uses
-from ...theory.statements.infinite_width import LIN_COV_INF
-from ..result import ByBudget, Check, Control, Result
-from . import nngp, ntk
-from .finite_networks import converged_ensemble, table
-from .settings import EnsembleSetting, blocks
+from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
+from ....numerics.kernels.ensemble import ensemble_covariance, ensemble_mean, smoother
+from ....numerics.store import Rows
+from ....theory.axioms import GAUSSIAN_AFFINE, ODE, PROKHOROV, SPECTRAL
+from ....theory.balls.dual_activations import fully_connected_pair
+from ....theory.derivation import Algebra, Axiom, Cited, Uses
+from ....theory.statements.infinite_width.dynamics import LIN_COV_INF
+from ...result import ByBudget, Check, Control, Result
+from ..finite_networks import converged_ensemble, table
+from ..kernels import nngp, ntk
+from ..settings import EnsembleSetting, blocks
 
 HALF_ULP = 2.0**-53
 DIGITS = 50

@@ -1,0 +1,1 @@
+"""Kernel regression: learning curves, risk estimates, norms, Gaussian-process certificates."""

@@ -1,0 +1,1 @@
+"""Laws of trained wide networks: dynamics, ensembles, posteriors, distillation."""

@@ -1,0 +1,5 @@
+"""Kernels of other architectures."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

@@ -1,0 +1,5 @@
+"""Bayesian random network distillation."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

@@ -1,0 +1,5 @@
+"""Random network distillation."""
+
+from . import rnd
+
+RESULTS = (rnd.RESULT,)

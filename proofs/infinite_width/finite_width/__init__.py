@@ -1,0 +1,5 @@
+"""Exact facts at finite width."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

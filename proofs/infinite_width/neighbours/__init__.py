@@ -1,0 +1,5 @@
+"""Neighbouring theory of kernel regression."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

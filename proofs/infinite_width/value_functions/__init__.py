@@ -1,0 +1,5 @@
+"""Value functions and contextual similarity."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

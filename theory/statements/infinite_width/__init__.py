@@ -1,0 +1,25 @@
+"""Infinite width: the statements, theme by theme in teaching order."""
+
+from . import (
+    architectures,
+    bayesian_distillation,
+    distillation,
+    dynamics,
+    finite_width,
+    kernels,
+    neighbours,
+    posteriors,
+    value_functions,
+)
+
+STATEMENTS = (
+    *kernels.STATEMENTS,
+    *architectures.STATEMENTS,
+    *finite_width.STATEMENTS,
+    *dynamics.STATEMENTS,
+    *posteriors.STATEMENTS,
+    *distillation.STATEMENTS,
+    *bayesian_distillation.STATEMENTS,
+    *value_functions.STATEMENTS,
+    *neighbours.STATEMENTS,
+)
