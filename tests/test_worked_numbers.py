@@ -60,4 +60,4 @@ def test_predict(nonvacuous, key, setting, name, expected):
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)["prediction"]
     candidates = [values[name]] if name else [v for v in values.values() if isinstance(v, float)]
-    assert any(value == pytest.approx(expected, rel=1e-15) for value in candidates), values
+    assert any(value == pytest.approx(expected, rel=1e-15, abs=0) for value in candidates), values

@@ -13,11 +13,13 @@ from .errors import InvalidInput
 
 def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
     """`value` as a float64 array without NaN; a wrong number of dimensions is an error."""
-    if np.ma.isMaskedArray(value) or getattr(getattr(value, "dtype", None), "kind", "f") in "cMm":
-        # float64 would silently show what was masked, or drop the imaginary part
-        raise InvalidInput(f"{name} is masked, complex or a date.", "Pass an ordinary array of real numbers.")
     try:
+        if np.ma.isMaskedArray(value) or np.asarray(value).dtype.kind in "cMm":
+            # float64 would silently show what was masked, or drop the imaginary part
+            raise InvalidInput(f"{name} is masked, complex or a date.", "Pass an ordinary array of real numbers.")
         array = np.asarray(value, dtype=np.float64)
+    except InvalidInput:
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers."
@@ -27,7 +29,8 @@ def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np
             f"{name} contains NaN.", "Find where the NaN comes from; no number can be certified from it."
         )
     if ndim is not None and array.ndim != ndim:
-        raise InvalidInput(f"{name} has shape {array.shape}; {ndim} dimension(s) are expected.")
+        wanted = "one number" if ndim == 0 else f"an array of {ndim} dimension(s)"
+        raise InvalidInput(f"{name} has shape {array.shape}.", f"Pass {wanted}.")
     return array
 
 
@@ -59,14 +62,27 @@ def finite(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.floa
 
 
 def sample_size(name: str, value: Any) -> int:
-    """`value` as an integer of at least 1."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidInput(f"{name} is not a number ({value!r}).", "Pass the number of examples.") from error
-    if not math.isfinite(number) or number != int(number) or number < 1:
-        raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number of at least 1.")
+    """`value` as an integer from 1 to 2^53, beyond which float64 would round it (perhaps upward, which n must not be)."""
+    number = float(float_array(name, value, ndim=0))
+    if isinstance(value, bool) or not 1 <= number <= 2**53 or number != int(number):
+        raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number from 1 to 2^53.")
     return int(number)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """`value` as an integer of at least 1, of any size: for what is computed exactly. A float is taken at its exact value."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number of at least 1.")
+    if not math.isfinite(value) or value != int(value) or value < 1:
+        raise InvalidInput(f"{name} is {value!r}.", "It must be a whole number of at least 1.")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as a truth value. Words are refused: "False" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInput(f"{name} is {value!r}.", "It is True or False (in JSON: true or false).")
+    return bool(value)
 
 
 def log_inverse_delta(delta: Any = None, log_inv_delta: Any = None, *, name: str = "delta") -> float:

@@ -90,7 +90,13 @@ def predict(
         raise UnknownKey(f"No result is called {key!r}.", f"Known: {', '.join(results)}.")
     result = results[key]
     setting = from_json(type(result.example), _object(input))
-    print_json({"schema_version": 1, "key": key, "prediction": result.predict(setting)})
+    try:
+        prediction = result.predict(setting)
+    except (OverflowError, ZeroDivisionError) as error:
+        raise InvalidInput(
+            f"The closed form of {key} leaves float64 at this setting ({error}).", "Choose less extreme numbers."
+        ) from error
+    print_json({"schema_version": 1, "key": key, "prediction": prediction})
 
 
 def certify(
@@ -177,13 +183,19 @@ def check(
         raise typer.Exit(1)
 
 
-def _emit(certificate: Any, save: Path | None, json: bool) -> None:
+def _emit(found: Any, save: Path | None, json: bool) -> None:
+    """Print a certificate, and save it; what is none (a Gibbs posterior, a floor) is only printed."""
+    from ..bounds import Certificate
+
+    certificate = isinstance(found, Certificate)
     if save is not None:
-        certificate.save(save)
+        if not certificate:
+            raise InvalidInput("The result is no certificate.", "Leave --save out; --json prints it for machines.")
+        found.save(save)
     if json:
-        print_json(certificate.as_json())
+        print_json(found.as_json() if certificate else {"schema_version": 1, "value": found})
     else:
-        print(certificate)
+        print(found)
 
 
 def _named(options: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from .drawing import svg
 from .entries import Entry
 from .figures import FIGURES, draw_check
-from .markup import Html, el, page_name
+from .markup import Html, el, page_name, prose, tidy
 from .parts import control_badge, evidence_badge, facts, section, share, table
 from .strip import rows as strips
 
@@ -33,11 +33,11 @@ def checks_section(entry: Entry) -> Html:
     anchors = [f"check-{i}" for i in range(1, len(entry.checks) + 1)]
     rows_ = [
         (
-            el("a", check["name"], href=f"#{anchor}"),
+            el("a", prose(check["name"]), href=f"#{anchor}"),
             el("span", check["claim"], cls="claim"),
             evidence_badge(check["verdict"]),
             _refuted(check),
-            check["power"],
+            tidy(check["power"]),
         )
         for anchor, check in zip(anchors, entry.checks, strict=True)
     ]
@@ -51,10 +51,10 @@ def _refuted(check: Mapping[str, Any]) -> Html:
 
 
 def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
-    found = facts([("Found", _detail(check["detail"])), ("Power", check["power"])])
+    found = facts([("Found", _detail(check["detail"])), ("Power", tidy(check["power"]))])
     if check["claim"] in FIGURES and check["series"]:
         name = f"{page_name(entry.key)[:-5]}-{anchor}".replace(".", "-")
-        label = f"{check['claim']}, {check['name']}: {check['verdict']}. {_head(check['detail'])}"
+        label = f"{check['claim']}, {check['name']}: {check['verdict']}. {tidy(_head(check['detail']))}"
         size = SIZES.get(check["claim"], {})
         body = el(
             "div",
@@ -67,13 +67,13 @@ def _check(entry: Entry, check: Mapping[str, Any], anchor: str) -> Html:
     rows = [
         (el("em", "the claim itself"), evidence_badge(check["verdict"]), drawn, "")
         if control is None
-        else (control["name"], control_badge(control["verdict"]), drawn, _detail(control["detail"]))
+        else (prose(control["name"]), control_badge(control["verdict"]), drawn, _detail(control["detail"]))
         for control, drawn in strips(check)
     ]
     note = "Controls: false variants that this check must refute. The line in each strip marks the largest deviation allowed; the scale is logarithmic."
     return el(
         "article",
-        el("h3", el("span", check["claim"], cls="claim"), check["name"], evidence_badge(check["verdict"])),
+        el("h3", el("span", check["claim"], cls="claim"), prose(check["name"]), evidence_badge(check["verdict"])),
         body,
         table(("variant", "verdict", "deviation / allowed", "detail"), rows, caption=note, cls="controls"),
         cls="check",
@@ -89,4 +89,4 @@ def _detail(detail: str) -> Html:
     """The detail; the setting where it was worst, which can be long, folds away."""
     head, found, setting = detail.partition("; worst at ")
     folded = el("details", el("summary", "worst setting"), el("code", setting)) if found else None
-    return el("span", head, folded)
+    return el("span", tidy(head), folded)

@@ -11,25 +11,25 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import plotting
+from ..proofs import drawing as palette
 from .markup import Html, el
 
 # the figures' own colours become the page's, which know about dark backgrounds
 VARIABLES = {
-    plotting.INK: "var(--ink)",
-    plotting.QUIET: "var(--quiet)",
-    plotting.ALLOWED: "var(--good)",
-    plotting.DATA: "var(--accent)",
-    plotting.WRONG: "var(--bad)",
-    plotting.BAND: "var(--warn)",
+    palette.INK: "var(--ink)",
+    palette.QUIET: "var(--quiet)",
+    palette.ALLOWED: "var(--good)",
+    palette.DATA: "var(--accent)",
+    palette.WRONG: "var(--bad)",
+    palette.BAND: "var(--warn)",
     "#000000": "var(--ink)",
 }
 SETTINGS: Any = {
     "svg.hashsalt": "nonvacuous",
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans"],
-    "axes.edgecolor": plotting.QUIET,
-    "axes.labelcolor": plotting.INK,
+    "axes.edgecolor": palette.QUIET,
+    "axes.labelcolor": palette.INK,
     "axes.labelsize": 9.5,
     "axes.linewidth": 0.8,
     "axes.titley": 1.02,  # a fixed place: finding a free one costs as much as the drawing

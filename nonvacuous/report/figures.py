@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from ..proofs.drawing import ALLOWED, DATA, INK, QUIET, WRONG
+from .limit_figure import draw_limit
 from .markup import short
-from .plotting import ALLOWED, BAND, DATA, INK, QUIET, WRONG, band, dots, plain, power, wide_range
+from .plotting import band, dots, number, numbers, plain, power, wide_range
 
 LEFT, RIGHT = 1e-6, 1e18  # what lies beyond is drawn at the edge, with an arrow and its value
 
@@ -29,17 +31,9 @@ def draw_check(check: Check, axes: Axes) -> None:
     FIGURES[check["claim"]](check, axes)
 
 
-def _numbers(check: Check, name: str) -> NDArray[np.float64]:
-    return np.array([float(x) for x in check["series"].get(name, ())], dtype=np.float64)
-
-
-def _number(check: Check, name: str) -> float:
-    return float(check["series"][name])
-
-
 def _formula(check: Check, axes: Axes) -> None:
     """Signed errors at random settings; in units of the derived width where the verdict keeps the widths."""
-    error, allowed = _numbers(check, "error"), _numbers(check, "allowed")
+    error, allowed = numbers(check, "error"), numbers(check, "allowed")
     index = np.arange(1.0, len(error) + 1)
     if len(allowed) == len(error):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -60,7 +54,7 @@ def _formula(check: Check, axes: Axes) -> None:
 
 def _agreement(check: Check, axes: Axes) -> None:
     """Difference of the two routes in units of what is allowed, against the predicted value."""
-    observed, predicted, bound = (_numbers(check, name) for name in ("observed", "predicted", "bound"))
+    observed, predicted, bound = (numbers(check, name) for name in ("observed", "predicted", "bound"))
     difference = observed - predicted
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(bound > 0, difference / bound, np.where(difference == 0, 0.0, np.inf * np.sign(difference)))
@@ -76,7 +70,7 @@ def _agreement(check: Check, axes: Axes) -> None:
 def _high_probability(check: Check, axes: Axes) -> None:
     """Failure probability against delta and moment against its constant, both as shares of what is allowed."""
     rows = [
-        (name, _number(check, value), _number(check, limit), sign)
+        (name, number(check, value), number(check, limit), sign)
         for name, value, limit, sign in (
             ("failure probability", "failure", "delta", "δ"),
             ("moment", "moment", "constant", "C"),
@@ -108,12 +102,13 @@ def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]
         marker = ">" if x == RIGHT else "<" if x == LEFT else "o" if good else "X"
         axes.plot([x], [row], marker=marker, color=colour, markersize=7, linestyle="none")
         left = x < 1
+        centred = left and math.log(x / low) > 0.15 * math.log(high / low)  # near the edge it would run into the labels
         axes.annotate(
             short(ratio),
             (x, row),
-            xytext=(7, 5) if left else (8, 0),
+            xytext=(0 if centred else 8, 5 if left else 0),
             textcoords="offset points",
-            ha="left",
+            ha="center" if centred else "left",
             va="bottom" if left else "center",
             fontsize=9,
             color=INK,
@@ -125,95 +120,14 @@ def _shares(axes: Axes, labels: list[str], ratios: list[float], fine: list[bool]
     plain(axes)
 
 
-def _limit(check: Check, axes: Axes) -> None:
-    """Discrepancy against size with the fitted end point; where a rate is claimed, the correction on log-log axes beside it."""
-    if "correction" not in check["series"]:
-        _end_point(check, axes)
-        return
-    axes.set_axis_off()
-    _end_point(check, axes.inset_axes((0, 0, 0.42, 1)))
-    _rate(check, axes.inset_axes((0.6, 0, 0.4, 1)))
-
-
-def _sizes(axes: Axes, size: NDArray[np.float64], *, infinity: float | None = None) -> None:
-    axes.set_xscale("log")
-    shown = size if len(size) <= 6 else size[:: math.ceil(len(size) / 6)]
-    ticks, labels = list(shown), [f"{s:g}" for s in shown]
-    if infinity is not None:
-        ticks, labels = [*ticks, infinity], [*labels, "∞"]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.set_xticks(ticks, labels)
-    axes.set_xlabel("size")
-
-
-def _end_point(check: Check, axes: Axes) -> None:
-    size, bias, error = (_numbers(check, name) for name in ("size", "discrepancy", "error"))
-    end, half = _number(check, "end"), _number(check, "end_half")
-    beyond = float(size[-1] * (size[-1] / size[0]) ** 0.3)
-    axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
-    axes.errorbar(size, bias, yerr=error, color=DATA, marker="o", markersize=5, linewidth=1, elinewidth=1.2, capsize=3)
-    good = abs(end) <= half
-    axes.errorbar(
-        [beyond],
-        [end],
-        yerr=[half],
-        color=ALLOWED if good else WRONG,
-        marker="D" if good else "X",
-        markersize=6,
-        elinewidth=2,
-        capsize=4,
-    )
-    _sizes(axes, size, infinity=beyond)
-    axes.set_ylabel("discrepancy")
-    axes.set_title(f"end point {short(end, 2)} ± {short(half, 2)}", fontsize=9, color=INK)
-    plain(axes)
-
-
-def _rate(check: Check, axes: Axes) -> None:
-    size, value, error = (_numbers(check, name) for name in ("size", "correction", "correction_error"))
-    slope, half = _number(check, "slope"), _number(check, "slope_half")
-    low, high = (float(x) for x in check["series"]["band"])
-    height = np.abs(value)
-    seen = height > 0
-    axes.set_yscale("log")
-    top = np.flatnonzero(seen)[-3:]  # the line and the wedge only need a place: the middle of the largest sizes
-    if top.size and math.isfinite(slope):
-        x0, y0 = np.exp(np.log(size[top]).mean()), np.exp(np.log(height[top]).mean())
-        x = np.array([size[top[0]] * 0.8, x0, size[-1] * 1.25])
-        first, second = (y0 * (x / x0) ** rate for rate in (low, high))
-        axes.fill_between(x, np.minimum(first, second), np.maximum(first, second), color=BAND, alpha=0.25, linewidth=0)
-        axes.plot(x, y0 * (x / x0) ** slope, color=INK, linewidth=1.4)
-    lower = np.minimum(error[seen], 0.9 * height[seen])
-    axes.errorbar(
-        size[seen],
-        height[seen],
-        yerr=[lower, error[seen]],
-        color=DATA,
-        marker="o",
-        markersize=5,
-        linestyle="none",
-        elinewidth=1.2,
-        capsize=3,
-    )
-    _sizes(axes, size)
-    if seen.any() and height[seen].max() < 100 * height[seen].min():
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(power))
-    axes.set_ylabel("|correction|")
-    fitted = f"slope {short(slope, 2)} ± {short(half, 2)}" if math.isfinite(slope) else "no slope could be fitted"
-    axes.set_title(f"{fitted}\ndeclared {short(low, 2)} to {short(high, 2)} (shaded)", fontsize=9, color=INK)
-    plain(axes)
-
-
 def _identity(check: Check, axes: Axes) -> None:
     """Left minus right at each point; what an enclosure excludes cannot be seen from its middle, so the verdict tells."""
-    _slacks(axes, _numbers(check, "difference"), check["verdict"] == "refuted", "left − right")
+    _slacks(axes, numbers(check, "difference"), check["verdict"] == "refuted", "left − right")
 
 
 def _inequality(check: Check, axes: Axes) -> None:
     """Left minus right at each point; below 0 it is violated."""
-    slack = _numbers(check, "slack")
-    axes.axhspan(0, 1e300, color=ALLOWED, alpha=0.12, linewidth=0)
+    slack = numbers(check, "slack")
     _slacks(axes, slack, check["verdict"] == "refuted", "slack, left − right")
     if (slack > 0).all() and slack.max() > 100 * slack.min():
         axes.set_yscale("log")
@@ -221,23 +135,51 @@ def _inequality(check: Check, axes: Axes) -> None:
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_major_formatter(FuncFormatter(power))
         axes.yaxis.set_minor_locator(NullLocator())
+    _allowed_above_zero(axes)
+
+
+def _allowed_above_zero(axes: Axes) -> None:
+    """Shade what is allowed, up to the edge: a fixed large number overflows where the axis is short."""
+    low, high = axes.get_ylim()
+    axes.axhspan(max(low, 0.0), high, color=ALLOWED, alpha=0.12, linewidth=0)
+    axes.set_ylim(low, high)
 
 
 def _ordering(check: Check, axes: Axes) -> None:
     """Mean paired difference with its interval for each claimed order; below 0 the order is the other way round."""
-    mean, half = _numbers(check, "mean"), _numbers(check, "half")
+    mean, half = numbers(check, "mean"), numbers(check, "half")
     at = np.arange(1.0, len(mean) + 1)
-    axes.axhspan(0, 1e300, color=ALLOWED, alpha=0.12, linewidth=0)
     axes.axhline(0, color=ALLOWED, linewidth=1, linestyle="--")
     axes.errorbar(at, mean, yerr=half, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
     dots(axes, at, mean, mean + half < 0, size=26)
     ends = np.concatenate([mean - half, mean + half, [0.0]])
     room = 0.12 * (ends.max() - ends.min() or 1.0)
     axes.set_ylim(ends.min() - room, ends.max() + room)
+    _allowed_above_zero(axes)
     axes.set_xlim(0.4, len(mean) + 0.6)
-    axes.locator_params(axis="x", integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("claimed orders")
     axes.set_ylabel("mean paired difference")
+    plain(axes)
+
+
+def _equal_in_law(check: Check, axes: Axes) -> None:
+    """Quantiles of the draws against those of the stated law, one colour for each column; equal laws follow the diagonal."""
+    series = check["series"]
+    observed = np.atleast_2d(np.asarray(series.get("observed", ()), dtype=np.float64))
+    stated = np.atleast_2d(np.asarray(series.get("stated", ()), dtype=np.float64))
+    wrong = np.full(observed.shape[1], check["verdict"] == "refuted")
+    ends = (
+        [np.nanmin([observed.min(), stated.min()]), np.nanmax([observed.max(), stated.max()])] if wrong.size else [0, 1]
+    )
+    axes.plot(ends, ends, color=ALLOWED, linewidth=1, linestyle="--")
+    for row, values in enumerate(observed if wrong.size else ()):
+        dots(axes, stated[min(row, len(stated) - 1)], values, wrong)
+    axes.set_xlabel("quantiles of the stated law")
+    axes.set_ylabel("quantiles of the draws")
+    p = [float(value) for value in series.get("p", ())]
+    if p:
+        axes.set_title(f"least corrected p-value: {short(min(p))}", fontsize=9, color=INK, loc="right")
     plain(axes)
 
 
@@ -249,8 +191,10 @@ def _slacks(axes: Axes, values: NDArray[np.float64], refuted: bool, label: str) 
     edge = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     axes.set_ylim(-1.15 * edge if (values < 0).any() or not label.startswith("slack") else -0.15 * edge, 1.15 * edge)
     wide_range(axes, values)
+    edge = 0.4 + 0.02 * len(values)
+    axes.set_xlim(1 - edge, len(values) + edge)
     axes.set_xlabel("points")
-    axes.locator_params(axis="x", integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel(label)
     plain(axes)
 
@@ -272,8 +216,9 @@ FIGURES: dict[str, Callable[[Check, Axes], None]] = {
     "Formula": _formula,
     "Agreement": _agreement,
     "HighProbabilityBound": _high_probability,
-    "LimitWithRate": _limit,
+    "LimitWithRate": draw_limit,
     "Identity": _identity,
     "Inequality": _inequality,
     "Ordering": _ordering,
+    "EqualInLaw": _equal_in_law,
 }

@@ -72,6 +72,25 @@ def short(value: Any, digits: int = 3) -> str:
     return shown.replace("-", "−")
 
 
+_NUMBER = re.compile(
+    r"(?<![\w.])-?(?:\d+\.\d{6,}|\d+(?:\.\d+)?(?=e))(?:e[+-]?\d+)?(?!\w|\.\d)|(?<![\w.)])-\d+(?:\.\d+)?(?!\w|\.\d)|\b(?:inf|nan)\b"
+)
+
+
+def tidy(sentence: str) -> str:
+    """A sentence written by the verification, with its numbers as people write them: 2.4e-15 is 2.4×10⁻¹⁵, inf is ∞."""
+    return _NUMBER.sub(lambda found: _readable(found[0]), sentence)
+
+
+def _readable(number: str) -> str:
+    value = float(number)
+    if "e" in number or not math.isfinite(value) or abs(value) < 1e-3:
+        return short(value)
+    shown = f"{value:.6g}"
+    # 0.999999999 is not 1, and that may be the point
+    return (number if float(shown) == round(value) != value else shown).replace("-", "−")
+
+
 def superscript(exponent: int) -> str:
     """An integer in raised digits."""
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

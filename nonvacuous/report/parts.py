@@ -108,6 +108,8 @@ def section(title: str, *content: Any, id_: str | None = None, note: str | None 
 def seconds(value: Any) -> str:
     """A duration."""
     number = float(value)
+    if 0 < number < 0.01:
+        return f"{short(1000 * number)} ms"
     return f"{short(number)} s" if number < 120 else f"{number / 60:.1f} min"
 
 

@@ -1,8 +1,9 @@
-"""What the figures share: palette, number labels, the band of what is allowed, dots that differ in shape as well as colour."""
+"""What the figures of the claims share: number labels, the band of what is allowed, dots that differ in shape as well as colour."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from ..proofs.drawing import ALLOWED, DATA, INK, QUIET, WRONG
 from .markup import short, superscript
 
-INK, QUIET, ALLOWED, DATA, WRONG, BAND = "#22262b", "#7b828b", "#1b7f5c", "#1f5fa8", "#b3261e", "#a86a00"
+
+def numbers(check: Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    """One plotted column of a check of a verdict."""
+    return np.array([float(x) for x in check["series"].get(name, ())], dtype=np.float64)
+
+
+def number(check: Mapping[str, Any], name: str) -> float:
+    """One plotted number of a check of a verdict."""
+    return float(check["series"][name])
 
 
 def plain(axes: Axes) -> None:
@@ -62,6 +72,11 @@ def power(value: float, _: Any = None) -> str:
     return f"{sign}{10 ** round(exponent):g}" if -2 < exponent < 3 else f"{sign}10{superscript(round(exponent))}"
 
 
+def tick(value: float, _: Any = None) -> str:
+    """A label of a linear axis: 0.0005 below 0.001, so that neighbours are written alike."""
+    return f"{value:.4g}".replace("-", "−") if value == 0 or 1e-4 <= abs(value) < 1e5 else short(value)
+
+
 def dots(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], wrong: NDArray[np.bool_], size: float = 14
 ) -> None:
@@ -74,7 +89,7 @@ def wide_range(axes: Axes, values: NDArray[np.float64]) -> None:
     """An axis that shows the small values too where a few are a thousand times larger."""
     finite = values[np.isfinite(values)]
     size = np.abs(finite[finite != 0])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: short(v) if v else "0"))
+    axes.yaxis.set_major_formatter(FuncFormatter(tick))
     if size.size and size.max() > 1e3 * np.median(size):
         low, high = math.floor(math.log10(np.median(size))), math.ceil(math.log10(size.max()))
         axes.set_yscale("symlog", linthresh=10.0**low)

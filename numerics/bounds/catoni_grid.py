@@ -13,7 +13,7 @@ from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.kl_bounds import CATONI_CONTINUOUS, CATONI_GRID, CATONI_UNIFORM
 from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..certified import kl_lower_parts, kl_upper_parts
-from ..certified.outward import add_up, div_down, div_up, log_down, log_up, mul_up
+from ..certified.outward import add_up, div_down, div_up, expm1_down, expm1_up, log_down, log_up, mul_up
 from .catoni import catoni_lower, catoni_upper, parameter
 from .certificate import Certificate
 from .issue import issue, scalar, spend
@@ -95,8 +95,8 @@ def _continuous(q: float, kl: float, n: int, level: float, alpha: float, lam: fl
     levels = div_up(add_up(mul_up(2.0, log_up(alpha)), log_up(lam)), log_down(alpha))  # k + 2 at most
     price = add_up(kl, level, mul_up(2.0, log_up(levels)))
     x = add_up(q, mul_up(div_up(alpha, lam), price))
-    denominator = -math.expm1(-div_down(lam, n)) * (1 - 2.0**-50)  # expm1 is within an ulp
-    return div_up(min(1.0, -math.expm1(-mul_up(div_up(lam, n), x)) * (1 + 2.0**-50)), denominator)
+    denominator = -expm1_up(-div_down(lam, n))
+    return div_up(min(1.0, -expm1_down(-mul_up(div_up(lam, n), x))), denominator)
 
 
 def _search_lambda(q: float, kl: float, n: int, level: float, alpha: float) -> float:

@@ -151,7 +151,7 @@ def load(path: str | Path) -> Certificate:
 
 def from_json(data: Any) -> Certificate:
     """The inverse of `Certificate.as_json`."""
-    from ...theory.statements.pac_bayes import STATEMENTS
+    from ...theory.statements import infinite_width, pac_bayes
 
     try:
         if data["schema_version"] != SCHEMA_VERSION:
@@ -159,7 +159,8 @@ def from_json(data: Any) -> Certificate:
                 f"The certificate has schema version {data['schema_version']!r}; this version reads {SCHEMA_VERSION}.",
                 "Compute it again, or use the version that wrote it.",
             )
-        statements = {statement.key: statement for statement in STATEMENTS}
+        known = (*pac_bayes.STATEMENTS, *infinite_width.STATEMENTS)
+        statements = {statement.key: statement for statement in known}
         if data["key"] not in statements:
             raise InvalidInput(f"The certificate names the unknown theorem {data['key']!r}.")
         entries = tuple(_spending(entry) for entry in data["ledger"]["entries"])
@@ -196,8 +197,8 @@ def from_json(data: Any) -> Certificate:
 def _spending(entry: Any) -> Spending:
     found = Spending(str(entry["event"]), float(entry["log_inv_delta"]), float(entry["delta"]))
     wanted = Spending(found.event, found.log_inv_delta).delta
-    # within the rounding of the exponential and of the logarithm it came from
-    if not abs(found.delta - wanted) <= 1e-12 * (1 + found.log_inv_delta) * wanted:
+    # within the rounding of the exponential and of the logarithm it came from, near 0 a few of the smallest floats
+    if not abs(found.delta - wanted) <= 1e-12 * (1 + found.log_inv_delta) * wanted + 4 * 2.0**-1074:
         raise InvalidInput(
             f"The ledger states delta {found.delta!r} and ln(1/delta) {found.log_inv_delta!r}.", "They disagree."
         )

@@ -109,7 +109,7 @@ def pac_bayes_chernoff_alpha(
 
 def best_alpha(anticipated_kl: float, log_inv_delta: float) -> float:
     """The alpha that is best if KL(Q||P) turns out as anticipated: 1 - 1/x, x = 1 + B + ln x, B = kl + ln(1/delta)."""
-    return 1 - 1 / (1 + log_root(anticipated_kl + log_inv_delta))
+    return min(1 - 1 / (1 + log_root(anticipated_kl + log_inv_delta)), 1 - 2.0**-53)
 
 
 def log_root(b: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...theory.errors import InvalidInput
 from ...theory.statement import Kind
-from ...theory.validation import log_inverse_delta
+from ...theory.validation import flag, log_inverse_delta
 from ..confidence import split_delta
 from .certificate import Certificate
 from .envelope import small_data_envelope
@@ -149,7 +149,7 @@ def compare(
     given = describe(
         risk=risk, kl=kl, n=n, losses=losses, axes=axes, posterior=posterior, prior=prior, n_prior=n_prior, log_inv_weight=log_inv_weight,
     )  # fmt: skip
-    level = log_inverse_delta(delta, log_inv_delta)
+    level, simultaneous = log_inverse_delta(delta, log_inv_delta), flag("simultaneous", simultaneous)
     reasons = [route.why_not(given) for route in ROUTES]
     usable = [route for route, reason in zip(ROUTES, reasons, strict=True) if not reason]
     estimate, part = _levels(

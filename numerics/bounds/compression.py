@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.held_out import COMPRESSION
-from ...theory.validation import sample_size
+from ...theory.validation import flag, float_array, sample_size
 from ..certified.binomial_tail import binomial_upper
 from ..certified.code_lengths import (
     arithmetic_bits,
@@ -70,7 +72,7 @@ def code_log_inv_weight(
     if length_prior not in LENGTH_PRIORS:
         raise InvalidInput(f"length_prior is {length_prior!r}.", f"Choose one of {LENGTH_PRIORS}.")
     parts = [mul_up(float(length), log_up(2.0)), log_up(float(_whole("choices", choices, 1)))]
-    if not prefix_free:
+    if not flag("prefix_free", prefix_free):
         published = length_prior == "published"
         if published and length < 2:
             raise InvalidInput("A length of 1 has no share in weights 1/b^2.", 'Use length_prior="basel".')
@@ -112,7 +114,7 @@ def compression_bound(
     if (level_counts is None) == (message_bits is None):
         raise InvalidInput("Give exactly one of level_counts and message_bits.", "They describe the same codeword.")
     if level_counts is not None:
-        if not prefix_free:
+        if not flag("prefix_free", prefix_free):
             raise InvalidInput("The code of a quantised vector is prefix-free.", "Leave prefix_free=True.")
         bits = quantised_code_bits(level_counts, bits_per_level=bits_per_level, form=form)
         given |= {"level_counts": tuple(_counts(level_counts)), "bits_per_level": int(bits_per_level), "form": form}
@@ -141,17 +143,17 @@ def compression_bound(
 def _whole(name: str, value: Any, least: int) -> int:
     """A whole number of at least `least`, at most 2^53."""
     try:
-        number = float(scalar(name, value))
+        number = float(float_array(name, scalar(name, value)))
         whole = not isinstance(value, bool) and number == int(number) and least <= number <= 2**53
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         whole = False
     if not whole:
         raise InvalidInput(f"{name} is {value!r}.", f"It must be a whole number from {least} to 2^53.")
-    return int(value)
+    return int(number)
 
 
 def _counts(level_counts: Sequence[int]) -> list[int]:
-    if isinstance(level_counts, str) or not hasattr(level_counts, "__len__") or not len(level_counts):
+    if isinstance(level_counts, str) or not np.iterable(level_counts) or not len(list(level_counts)):
         raise InvalidInput(f"level_counts is {level_counts!r}.", "Give the number of entries at each level.")
     counts = [_whole("level_counts", c, 0) for c in level_counts]
     _whole("the number of entries", sum(counts), 1)
@@ -159,7 +161,7 @@ def _counts(level_counts: Sequence[int]) -> list[int]:
 
 
 def _widths(widths: Sequence[int]) -> list[int]:
-    if isinstance(widths, str) or not hasattr(widths, "__len__"):
+    if isinstance(widths, str) or not np.iterable(widths):
         raise InvalidInput(
             f"permuted_widths is {widths!r}.", "Give the width of each hidden layer, for example (300, 100)."
         )

@@ -12,6 +12,7 @@ from ...theory.statements.pac_bayes.common import BOUNDED_LOSS
 from ...theory.validation import finite, log_inverse_delta, non_negative, sample_size, unit_interval
 from ..confidence import split_delta
 from .certificate import Certificate
+from .issue import scalar
 from .monte_carlo import gibbs_monte_carlo
 from .seeger import seeger_kl, seeger_kl_split
 
@@ -40,16 +41,15 @@ def certify_losses(
 
     The empirical risk is the mean over all entries, rounded up. Raises `InvalidInput`.
     """
-    if tuple(axes) not in (AXES, AXES[::-1]):
-        raise InvalidInput(f"axes is {tuple(axes)!r}.", f"Say which axis is which: {AXES} or {AXES[::-1]}.")
+    turned = transposed(axes)
     log_inverse_delta(delta)  # refuses a delta outside (0, 1) before any work
     shares = split_delta(delta, monte_carlo_share)
-    divergence = float(non_negative("kl", kl))
+    divergence = float(non_negative("kl", scalar("kl", kl)))
     learned = sample_size("n_prior + 1", finite("n_prior", n_prior, ndim=0) + 1) - 1
     array = unit_interval("losses", losses)
     if array.ndim != 2 or 0 in array.shape:
         raise InvalidInput(f"losses has shape {array.shape}.", "It needs two axes, draws and examples, both non-empty.")
-    if tuple(axes) == AXES[::-1]:
+    if turned:
         array = array.T
     draws, examples = array.shape
     # NumPy sums contiguous numbers pairwise (and strided ones naively): relative error below 2^-53 (log2 size + 9)
@@ -58,3 +58,11 @@ def certify_losses(
     if learned:
         return seeger_kl_split(risk=estimate, kl=divergence, n=examples + learned, n_prior=learned, delta=shares[1])
     return seeger_kl(risk=estimate, kl=divergence, n=examples, delta=shares[1])
+
+
+def transposed(axes: Any) -> bool:
+    """Whether the examples come first. Raises `InvalidInput` for anything but the two axes by name."""
+    named = tuple(axes) if isinstance(axes, list | tuple) else (axes,)
+    if named not in (AXES, AXES[::-1]):
+        raise InvalidInput(f"axes is {axes!r}.", f"Say which axis is which: {AXES} or {AXES[::-1]}.")
+    return named != AXES

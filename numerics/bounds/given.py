@@ -15,7 +15,7 @@ from ...theory.errors import InvalidInput
 from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..certified.divergences import kl_categorical
 from .certificate import Certificate
-from .from_losses import AXES
+from .from_losses import AXES, transposed
 from .issue import scalar
 
 FloatArray = NDArray[np.float64]
@@ -93,9 +93,7 @@ def describe(
                 "Losses of one predictor have no kl, weights or n_prior.", "Pass a row for each draw or predictor."
             )
         return Given("fixed", array.size, 0, mean_up(array), losses=array, log_inv_weight=weight)
-    if tuple(axes) not in (AXES, AXES[::-1]):
-        raise InvalidInput(f"axes is {tuple(axes)!r}.", f"Say which is which: {AXES} or {AXES[::-1]}.")
-    array = np.ascontiguousarray(array.T if tuple(axes) == AXES[::-1] else array)
+    array = np.ascontiguousarray(array.T if transposed(axes) else array)
     if weight is not None:
         raise InvalidInput("log_inv_weight belongs to one predictor.", "Pass its losses alone.")
     if posterior is None:

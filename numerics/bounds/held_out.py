@@ -7,7 +7,7 @@ from typing import Any
 from ...theory.errors import InvalidInput
 from ...theory.statement import Statement
 from ...theory.statements.pac_bayes.held_out import TEST_BINOMIAL, TEST_CHERNOFF, TEST_HOEFFDING
-from ...theory.validation import log_inverse_delta, sample_size, unit_interval
+from ...theory.validation import flag, float_array, log_inverse_delta, sample_size, unit_interval
 from ..certified.binomial_tail import binomial_lower, binomial_upper
 from ..certified.kl_inverse import kl_lower, kl_upper
 from ..certified.outward import add_down, add_up, div_up, log_up, sqrt_up
@@ -76,9 +76,9 @@ def error_count(errors: Any, n: Any) -> int:
     """`errors` as a whole number between 0 and n <= 2^53."""
     size, value = sample_size("n", n), scalar("errors", errors)
     try:
-        count = float(value)
+        count = float(float_array("errors", value))
         whole = not isinstance(value, bool) and count == int(count)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         whole = False
     if not whole or not 0 <= count <= size or size > 2**53:
         raise InvalidInput(
@@ -91,7 +91,7 @@ def error_count(errors: Any, n: Any) -> int:
 def _sides(two_sided: bool, delta: Any, log_inv_delta: Any) -> tuple[Spending, ...]:
     """The events of a test bound: one at delta, or two at delta/2 each."""
     level = log_inverse_delta(delta, log_inv_delta)
-    if not two_sided:
+    if not flag("two_sided", two_sided):
         return (spend(UPPER_EVENT, delta, log_inv_delta),)
     if delta is not None and float(delta) > 1e-300:
         half: dict[str, float] = {"delta": float(delta) / 2}

@@ -14,14 +14,19 @@ from ...theory.validation import log_inverse_delta
 from ..confidence import DeltaLedger, Spending
 from .certificate import Certificate
 
+EMPIRICAL_RISK = "empirical Gibbs risk"  # what a certificate in place of a risk must bound
 Given = float | int | str | Sequence[float | int | str]
 
 
 def scalar(name: str, value: Any) -> Any:
     """`value` if it is one number; arrays are refused with advice."""
-    if np.ndim(value) != 0:
+    try:
+        shape = np.shape(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is not numeric ({type(value).__name__}).", "Pass one number.") from error
+    if shape:
         raise InvalidInput(
-            f"{name} has shape {np.shape(value)}; one number is expected.", "Average it over examples and draws first."
+            f"{name} has shape {shape}; one number is expected.", "Average it over examples and draws first."
         )
     return value
 
@@ -57,6 +62,12 @@ def issue(
     for one in [p.ledger for p in (parts or {}).values()] + [DeltaLedger(s.log_inv_delta, (s,)) for s in spent]:
         if one.entries:
             ledger = one if ledger is None else ledger.merge(one)
+    risk = (parts or {}).get("risk")
+    if risk is not None and risk.quantity != EMPIRICAL_RISK:
+        raise InvalidInput(
+            f"The certificate given as risk bounds the {risk.quantity}.",
+            f"Only one for the {EMPIRICAL_RISK} can stand for it: `gibbs_monte_carlo`.",
+        )
     found = {a.name: Answer.CANNOT_BE_CHECKED for a in statement.assumptions}
     for part in (parts or {}).values():
         found |= part.answers

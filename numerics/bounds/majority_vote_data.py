@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.majority_vote import ZERO_ONE
-from ...theory.validation import finite, log_inverse_delta, non_negative
+from ...theory.validation import finite, flag, log_inverse_delta, non_negative
 from ..certified.divergences import kl_categorical
 from .cbound import majority_vote_cbound_joint, majority_vote_chebyshev_cantelli
 from .certificate import Certificate
@@ -47,7 +47,11 @@ class Votes:
     valid: Any = None
 
     def __post_init__(self) -> None:
-        predictions, labels = np.asarray(self.predictions), np.asarray(self.labels)
+        try:
+            predictions, labels = np.asarray(self.predictions), np.asarray(self.labels)
+            valid = np.ones(predictions.shape, dtype=bool) if self.valid is None else np.asarray(self.valid)
+        except ValueError as error:
+            raise InvalidInput(f"The votes are no arrays ({error}).", "Rows must be equally long.") from error
         if predictions.ndim != 2 or not predictions.size or labels.shape != predictions.shape[1:]:
             raise InvalidInput(
                 f"predictions has shape {predictions.shape} and labels {labels.shape}.",
@@ -56,7 +60,6 @@ class Votes:
         for name, array in (("predictions", predictions), ("labels", labels)):
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
                 raise InvalidInput(f"{name} are not all finite.", "Pass classes.")
-        valid = np.ones(predictions.shape, dtype=bool) if self.valid is None else np.asarray(self.valid)
         if valid.shape != predictions.shape or valid.dtype != bool:
             raise InvalidInput(
                 f"valid has shape {valid.shape} and type {valid.dtype}.", "Give one boolean for each prediction."
@@ -133,6 +136,7 @@ class VoteMoments:
 def vote_moments(votes: Votes, weights: ArrayLike | None = None, *, prior: ArrayLike | None = None) -> VoteMoments:
     """The frequencies that every majority-vote bound starts from, exactly. weights, prior: (voters,), divided by their exact sums; uniform
     when None. Raises `InvalidInput`."""
+    require_votes(votes)
     rho, pi = law_of("weights", weights, votes.voters), law_of("prior", prior, votes.voters)
     w = _whole(rho)
     single = [Fraction(int(k), int(v)) for k, v in zip(np.diag(votes.both_wrong), np.diag(votes.shared), strict=True)]
@@ -161,11 +165,11 @@ def certify_votes(
     The vote is the hard one: each voter names a class, and the class of largest total weight wins.
     """
     log_inverse_delta(delta)
-    asked = tuple(bounds) if bounds is not None else BOUNDS
-    if not asked or not set(asked) <= set(BOUNDS) or len(set(asked)) != len(asked):
-        raise InvalidInput(f"bounds is {asked!r}.", f"Choose from {BOUNDS}, each once.")
+    asked = BOUNDS if bounds is None else tuple(bounds) if isinstance(bounds, list | tuple) else (bounds,)
+    if not asked or any(asked.count(name) > 1 or name not in BOUNDS for name in asked):
+        raise InvalidInput(f"bounds is {bounds!r}.", f"Choose from {BOUNDS}, each once.")
     m = vote_moments(votes, weights, prior=prior)
-    share = delta if not simultaneous else math.nextafter(delta / len(asked), 0.0)
+    share = delta if not flag("simultaneous", simultaneous) else math.nextafter(delta / len(asked), 0.0)
     differ, pairs = m.differ, m.n_pairs
     if unlabelled is not None:
         other = vote_moments(unlabelled, weights, prior=prior)
@@ -192,6 +196,7 @@ def certify_votes(
 
 def vote_risk(votes: Votes, weights: ArrayLike | None = None) -> float:
     """Fraction of the examples on which the weighted vote of the voters that may be judged there errs; ties count as errors."""
+    require_votes(votes)
     rho = law_of("weights", weights, votes.voters)
     mass = {c: rho @ ((votes.predictions == c) & votes.valid) for c in np.unique(votes.predictions)}
     right = np.zeros(votes.labels.shape)
@@ -230,6 +235,12 @@ def votes_from_forest(forest: Any, X: Any, y: Any) -> Votes:
             "A tree saw every example.", "Fit with bootstrap=True: only left-out examples can judge a tree."
         )
     return Votes(np.array(said), labels, valid)
+
+
+def require_votes(votes: Any) -> None:
+    """Refuses anything but `Votes`."""
+    if not isinstance(votes, Votes):
+        raise InvalidInput(f"votes is a {type(votes).__name__}.", "Pass Votes(predictions, labels).")
 
 
 def law_of(name: str, value: ArrayLike | None, voters: int) -> NDArray[np.float64]:

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import rel_entr, softmax
 
-from ...theory.errors import InvalidInput
 from ...theory.validation import log_inverse_delta
 from ..certified.maurer import log_maurer_xi
-from .majority_vote_data import Votes, law_of
+from .majority_vote_data import Votes, law_of, require_votes
+from .search_options import search_options
 
 FloatArray = NDArray[np.float64]
 
@@ -48,16 +48,16 @@ def fit_vote_weights(
     random weights drawn from `seed` (voters with examples of their own make the problem non-convex). For training only: certify the
     result with `certify_votes`. Raises `InvalidInput`. Source: Masegosa et al. 2020; Thiemann et al. 2017 for the alternation.
     """
-    if restarts < 0 or max_rounds < 1 or not tolerance > 0:
-        raise InvalidInput("restarts, max_rounds or tolerance make no sense.", "They are >= 0, >= 1 and positive.")
+    require_votes(votes)
+    entropy, again, rounds, tolerance = search_options(seed, restarts, max_rounds, tolerance)
     pi, n = law_of("prior", prior, votes.voters), votes.n_pairs
     constant = float(log_maurer_xi(n)) + log_inverse_delta(delta)
     tandem = votes.both_wrong / votes.shared
     used = pi > 0  # weight where the prior has none would cost an infinite divergence
-    rng, fits = np.random.default_rng(seed), []
-    for trial in range(restarts + 1):
+    rng, fits = np.random.default_rng(entropy), []
+    for trial in range(again + 1):
         start = pi[used] if trial == 0 else rng.dirichlet(np.ones(int(used.sum())))
-        fits.append(_alternate(start, pi[used], tandem[np.ix_(used, used)], n, constant, tolerance, max_rounds))
+        fits.append(_alternate(start, pi[used], tandem[np.ix_(used, used)], n, constant, tolerance, rounds))
     best = min(fits, key=lambda fit: fit.objective)
     weights = np.zeros(votes.voters)
     weights[used] = best.weights

@@ -51,7 +51,7 @@ def mcallester(
 
     Raises `InvalidInput`. Never below `seeger_kl` with the same constant.
     """
-    if constant not in EVENTS:
+    if not isinstance(constant, str) or constant not in EVENTS:
         raise InvalidInput(f"constant is {constant!r}.", f"Choose one of {tuple(EVENTS)}.")
     part = risk if isinstance(risk, Certificate) else None
     q = float(unit_interval("risk", scalar("risk", part.value if part else risk)))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.kl_bounds import GIBBS_MC
 from ...theory.validation import sample_size, unit_interval
 from ..certified import kl_upper
+from ..certified.outward import div_up
 from .certificate import Certificate
-from .issue import issue, scalar, spend
+from .issue import EMPIRICAL_RISK, issue, scalar, spend
 
 EVENT = "Monte-Carlo draws from the posterior"
-_OUTWARD = 1 + 2 * 2.0**-53  # the quotient is within half an ulp
 
 
 def gibbs_monte_carlo(
@@ -38,6 +36,8 @@ def gibbs_monte_carlo(
 
     One-sided, so ln(1/delta) where published code spends ln(2/delta). Raises `InvalidInput`.
     """
+    if not isinstance(event, str) or not event:
+        raise InvalidInput(f"event is {event!r}.", "Name the event in words.")
     q = float(unit_interval("risk", scalar("risk", risk)))
     total = sample_size("examples", examples)
     part = total if largest_part is None else sample_size("largest_part", largest_part)
@@ -47,13 +47,11 @@ def gibbs_monte_carlo(
     count = each * total // part
     spent = spend(event, delta, log_inv_delta)
     level = spent.log_inv_delta
-    value = float(
-        kl_upper(q, math.nextafter(level / count, math.inf) * _OUTWARD)
-    )  # above 0 even where the quotient underflows
+    value = float(kl_upper(q, div_up(level, count)))  # above 0 even where the quotient underflows
     return issue(
         GIBBS_MC,
         value,
-        quantity="empirical Gibbs risk",
+        quantity=EMPIRICAL_RISK,
         spent=(spent,),
         inputs={"risk": q, "draws": each, "examples": total, "largest_part": part, "log_inv_delta": level},
     )

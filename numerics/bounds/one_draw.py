@@ -63,7 +63,8 @@ def one_draw_catoni(
     b = _positive("beta", beta)
     spent = spend(EVENT, delta, log_inv_delta)
     t = add_up(mul_up(b, q), div_up(add_up(density, spent.log_inv_delta), size))
-    value = div_up(-expm1_down(-t), -expm1_up(-b)) if t > 0 else 0.0
+    denominator = -expm1_up(-b)  # not positive for a beta so small that its neighbouring floats pass 0
+    value = 0.0 if t <= 0 else div_up(-expm1_down(-t), denominator) if denominator > 0 else math.inf
     inputs: dict[str, Given] = {
         "form": "catoni", "risk": q, "log_density": density, "n": size, "beta": b, "log_inv_delta": spent.log_inv_delta,
     }  # fmt: skip
@@ -87,7 +88,7 @@ def one_draw_occam(
     q, density, size = _common(risk, log_density, n)
     power = _positive("b", b)
     spent = spend(EVENT, delta, log_inv_delta)
-    paid = mul_up(add_up(1.0, div_up(1.0, power)), max(density, 0.0))
+    paid = mul_up(add_up(1.0, div_up(1.0, power)), density) if density > 0 else 0.0
     c = div_up(add_up(log_up(add_up(1.0, power)), spent.log_inv_delta, paid), size)
     inputs: dict[str, Given] = {
         "form": "occam", "risk": q, "log_density": density, "n": size, "b": power, "log_inv_delta": spent.log_inv_delta,
@@ -149,12 +150,21 @@ def gaussian_log_ratio(*, draw: Any, posterior_mean: Any, prior_mean: Any, scale
     if not h.shape == w.shape == v.shape or not h.size:
         raise InvalidInput("draw and means differ in shape.", "Flatten the parameters in one order.")
     s = _positive("scale", scale)
-    from_prior, from_posterior = h - v, h - w
-    terms = (w - v) * (from_prior + from_posterior)
-    # three differences, a sum and a product of half an ulp each
-    error = math.fsum((np.abs(w - v) * (np.abs(from_prior) + np.abs(from_posterior))).tolist()) * 6 * 2.0**-53
+    unit = math.ldexp(
+        0.5, math.frexp(s)[1]
+    )  # a power of two next to the scale: in its units no square of a scale overflows
+    with np.errstate(over="ignore", invalid="ignore"):
+        h, w, v = h / unit, w / unit, v / unit
+        from_prior, from_posterior = h - v, h - w
+        terms = (w - v) * (from_prior + from_posterior)
+        near, far = np.abs(w - v), np.abs(from_prior) + np.abs(from_posterior)
+        sizes = near * far
+    if not (np.isfinite(terms).all() and math.isfinite(sum(sizes.tolist()))):
+        raise InvalidInput("The log-density ratio overflows.", "The draw or a mean is too many scales away.")
+    # three differences, a sum and a product of half an ulp each; what underflows, a coordinate or a product, is the last term
+    error = math.fsum(sizes.tolist()) * 6 * 2.0**-53 + (float(np.max(near + far)) + 1) * h.size * 2.0**-1060
     top = add_up(math.fsum(terms.tolist()), error, abs(math.fsum(terms.tolist())) * 2.0**-52)
-    square = (mul_down if top >= 0 else mul_up)(s, s)
+    square = (mul_down if top >= 0 else mul_up)(s / unit, s / unit)
     return div_up(top, 2 * square)
 
 

@@ -50,7 +50,7 @@ def pac_chernoff(
         raise InvalidInput(f"units is {units!r}.", "Only nats: multiply a number of bits by ln 2.")
     r = float(finite("risk", scalar("risk", risk)))
     size = sample_size("n", n)
-    weight = float(non_negative("log_inv_weight", scalar("log_inv_weight", log_inv_weight)))
+    weight = float(non_negative("log_inv_weight", finite("log_inv_weight", scalar("log_inv_weight", log_inv_weight))))
     model = law if isinstance(law, Law) else FiniteLaw(finite("law", law, ndim=1))
     if models(model) != 1:
         raise InvalidInput("law describes several models.", "Give the law of one.")

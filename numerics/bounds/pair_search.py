@@ -58,7 +58,7 @@ def slopes(t: float) -> Law:
 
 def _tilt(u: Law, c: float, f: Law) -> tuple[float, Law]:
     """(b - f_e, p) at the maximum of f.p."""
-    if not u[0] and _at(u, 1.0, f)[0] <= c:
+    if not u[0] and all(y < f[0] for x, y in zip(u, f, strict=True) if x) and _at(u, 1.0, f)[0] <= c:
         # the unseen outcome takes what the others give up: p_i = k u_i/(b - f_i) with b = f_e and KL = c
         k = math.exp(sum(x * math.log(f[0] - y) for x, y in zip(u, f, strict=True) if x) - c)
         one, none = k * u[1] / (f[0] - f[1]), k * u[2] / (f[0] - f[2])

@@ -99,10 +99,11 @@ def scale_indices(variance: float, *, largest: float = 0.1, steps: float = 100.0
     Variances of `largest` or more have no j >= 1 before them and above e^{-1/steps} of it only one behind: those above `largest`
     are refused (their j would not be positive and its logarithm would be NaN).
     """
-    ratio = _positive("variance", variance) / _positive("largest", largest)
+    scale, most = _positive("variance", variance), _positive("largest", largest)
+    ratio = scale / most
     if ratio > 1:
         raise InvalidInput(
-            f"The prior variance {variance:g} is above {largest:g}, the largest of the sequence.",
+            f"The prior variance {scale:g} is above {most:g}, the largest of the sequence.",
             "Constrain it during training, or declare a larger one before seeing the data.",
         )
     j = -_positive("steps", steps) * math.log(ratio)

@@ -43,8 +43,9 @@ class RecursiveStep:
                 f"frequencies is {self.frequencies!r}.",
                 "Three numbers, not increasing: of excess >= 0, >= 1 - gamma, >= 1 (the first two are equal at gamma = 1).",
             )
-        non_negative("kl", scalar("kl", self.kl))
-        sample_size("n", self.n)
+        divergence, size = float(non_negative("kl", scalar("kl", self.kl))), sample_size("n", self.n)
+        for name, value in (("gamma", g), ("frequencies", tuple(f.tolist())), ("kl", divergence), ("n", size)):
+            object.__setattr__(self, name, value)
 
 
 def recursive_pac_bayes(
@@ -77,7 +78,7 @@ def recursive_pac_bayes(
     """
     q, size = float(unit_interval("risk", scalar("risk", risk))), sample_size("n", n)
     first_kl = float(non_negative("kl", scalar("kl", kl)))
-    later = list(steps)
+    later = list(steps) if isinstance(steps, list | tuple) else [steps]
     if not all(isinstance(step, RecursiveStep) for step in later):
         raise InvalidInput(
             "steps are no RecursiveStep objects.", "Build them with RecursiveStep(gamma, frequencies, kl, n)."

@@ -23,6 +23,7 @@ from ..certified.outward import add_down, add_up, div_up
 from .certificate import Certificate
 from .issue import issue, spend
 from .majority_vote import RISK_EVENT, Rate, exact_rate, rate_up, stored
+from .search_options import search_options
 from .seeger import complexity
 
 FloatArray = NDArray[np.float64]
@@ -119,6 +120,7 @@ def fit_dirichlet(
     that of I_{1/2} central differences. For training only: certify the result with `stochastic_majority_vote`. Raises `InvalidInput`.
     """
     errs, b = _votes(wrong), concentrations_of("prior", prior)
+    entropy, again, most, tolerance = search_options(seed, restarts, max_steps, tolerance)
     if errs.shape[0] != b.size:
         raise InvalidInput(f"There are {errs.shape[0]} voters and {b.size} in the prior.", "Give one for each voter.")
     patterns, counts = np.unique(errs.T, axis=0, return_counts=True)
@@ -128,10 +130,10 @@ def fit_dirichlet(
     def objective(x: FloatArray) -> tuple[float, FloatArray]:
         return bound_and_gradient(x, lost, share, b, errs.shape[1], constant)
 
-    rng, start, found = np.random.default_rng(seed), np.clip(np.log(b), *LOG_RANGE), []
-    for trial in range(restarts + 1):
+    rng, start, found = np.random.default_rng(entropy), np.clip(np.log(b), *LOG_RANGE), []
+    for trial in range(again + 1):
         x = start if trial == 0 else np.clip(start + rng.normal(size=b.size), *LOG_RANGE)
-        options = {"maxiter": max_steps, "gtol": tolerance, "ftol": 0.0}
+        options = {"maxiter": most, "gtol": tolerance, "ftol": 0.0}
         found.append(minimize(objective, x, jac=True, method="L-BFGS-B", bounds=[LOG_RANGE] * b.size, options=options))
     best = min(found, key=lambda result: float(result.fun))
     value, slope = objective(best.x)

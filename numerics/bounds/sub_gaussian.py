@@ -78,7 +78,8 @@ def sub_gaussian_mixture_one_sided(
     v = float(non_negative("variance", finite("variance", scalar("variance", variance))))
     b, s0 = positive("a", a), positive("reference", reference)
     total = add_up(mul_up(float(size), v), mul_up(b, s0))
-    ratio = add_up(1.0, div_up(mul_up(float(size), v), mul_down(b, s0)))
+    least = mul_down(b, s0)  # 0 where the product underflows
+    ratio = 1.0 if not v else add_up(1.0, div_up(mul_up(float(size), v), least)) if least else math.inf
     level = add_up(divergence, 0.5 * log_up(ratio), spent.log_inv_delta)
     width = div_up(sqrt_up(mul_up(2 * total, level)), float(size))
     inputs = {"risk": r, "kl": divergence, "n": size, "variance": v, "reference": s0, "a": b}

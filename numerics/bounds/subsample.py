@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -85,7 +86,7 @@ def subsampled_occam(
 
 def _interval(interval: Sequence[float]) -> tuple[float, float]:
     ends = finite("interval", interval, ndim=1)
-    if ends.shape != (2,) or not ends[0] < ends[1] or not np.isfinite(ends[1] - ends[0]):
+    if ends.shape != (2,) or not ends[0] < ends[1] or math.isinf(float(ends[1]) - float(ends[0])):
         raise InvalidInput(f"interval is {interval!r}.", "Give (a, b) with a < b, the range of the loss.")
     return float(ends[0]), float(ends[1])
 

@@ -6,8 +6,6 @@ import math
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
-
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.time_uniform import CHUGG
 from ...theory.validation import finite, non_negative, sample_size, unit_interval
@@ -103,14 +101,14 @@ def _rates(rates: Any, n: Any) -> tuple[int, float, float]:
     else:
         first, second = Fraction(float(array)) * size, Fraction(float(array)) ** 2 * size
     try:
-        down, up = np.float64(float(first)), np.float64(float(second))
+        down, up = float(first), float(second)
     except OverflowError as error:
         raise InvalidInput("The rates are too large for float64.", "Rescale the losses.") from error
-    down = down if Fraction(float(down)) <= first else np.nextafter(down, 0.0)
-    up = up if Fraction(float(up)) >= second else np.nextafter(up, np.inf)
-    if not (down > 0 and np.isfinite(up)):
+    down = down if Fraction(down) <= first else math.nextafter(down, 0.0)
+    up = up if Fraction(up) >= second else math.nextafter(up, math.inf)
+    if not (down > 0 and math.isfinite(up)):
         raise InvalidInput("The rates are too small or too large for float64.", "Rescale the losses.")
-    return int(size), float(down), float(up)
+    return int(size), down, up
 
 
 def _declared(form: str, moment: Any, deviation: Any) -> dict[str, float]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite, sample_size, unit_interval
 from ..certified.outward import add_up, mul_up, sub_up
+from .issue import scalar
 
 FloatArray = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ def to_own_scale(bound: float, low: float, high: float) -> float:
     a, b = float(finite("low", low, ndim=0)), float(finite("high", high, ndim=0))
     if not a < b:
         raise InvalidInput(f"The range [{a:g}, {b:g}] is empty.", "Give low < high.")
-    return add_up(a, mul_up(sub_up(b, a), float(unit_interval("bound", bound))))
+    return add_up(a, mul_up(sub_up(b, a), float(unit_interval("bound", scalar("bound", bound)))))
 
 
 def _floor(name: str, value: float) -> float:

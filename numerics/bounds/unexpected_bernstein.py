@@ -63,7 +63,8 @@ def unexpected_bernstein(
 
 def default_rates(n: int, log_inv_delta: float) -> tuple[float, ...]:
     """The grid 2^-k, k = 1..max(1, ceil(log2(sqrt(n/ln(1/delta))/2))): a function of n and delta alone."""
-    count = math.ceil(math.log2(0.5 * math.sqrt(n / log_inv_delta))) if n > 4 * log_inv_delta else 1
+    # the roots apart: n/ln(1/delta) overflows for deltas next to 1
+    count = math.ceil(math.log2(0.5 * (math.sqrt(n) / math.sqrt(log_inv_delta)))) if n > 4 * log_inv_delta else 1
     return tuple(2.0**-k for k in range(1, max(1, count) + 1))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from numpy.typing import ArrayLike
 
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.variance import TRIKL
-from ...theory.validation import finite, non_negative, sample_size
+from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..certified.multinomial_kl import multinomial_kl_lower, multinomial_kl_upper, weights_of
 from ..certified.nml import log_nml_upper
 from ..certified.outward import add_up, div_up
@@ -72,8 +73,10 @@ def trinomial_kl(
     log_inv_delta: float | None = None,
 ) -> Certificate:
     """`vector_kl` for excess losses in {-1, 0, 1}: `loss` and `gain` are the posterior frequencies of 1 and of -1."""
+    up, down = (float(unit_interval(name, scalar(name, value))) for name, value in (("loss", loss), ("gain", gain)))
+    rest = max(Fraction(0), 1 - Fraction(up) - Fraction(down))  # 1 - (up + down) in floats may lose all its digits
     return vector_kl(
-        frequencies=(loss, gain, max(0.0, 1.0 - (float(loss) + float(gain)))),
+        frequencies=(up, down, float(rest)),
         values=(1.0, -1.0, 0.0),
         kl=kl,
         n=n,

@@ -56,7 +56,9 @@ def wasserstein(
     n = sum(parts)
     price = add_up(spent.log_inv_delta, log_up(float(len(parts))))
     factor = 0.5 if form == "bounded" else 2.0
-    steps = [mul_up(mul_up(2.0 * m, slope), float(w)) if slope else 0.0 for m, w in zip(parts, walked, strict=True)]
+    steps = [
+        mul_up(mul_up(2.0 * m, slope), float(w)) if slope and w else 0.0 for m, w in zip(parts, walked, strict=True)
+    ]
     roots = [sqrt_up(mul_up(factor * m, price)) for m in parts]
     value = add_up(q, div_up(add_up(*steps, *roots), n))
     return issue(
@@ -88,10 +90,11 @@ def gaussian_distance(*, mean: Any, scale: Any, prior_mean: Any, prior_scale: An
     s, s0 = (non_negative(name, finite(name, x)) for name, x in (("scale", scale), ("prior_scale", prior_scale)))
     if any(x.ndim > 1 or (x.ndim == 1 and x.shape != m.shape) for x in (s, s0)):
         raise InvalidInput("A scale has another shape than its mean.", "Give one standard deviation, or one each.")
-    apart = np.concatenate([m - m0, np.broadcast_to(s, m.shape) - np.broadcast_to(s0, m.shape)])
+    with np.errstate(over="ignore"):
+        apart = np.concatenate([m - m0, np.broadcast_to(s, m.shape) - np.broadcast_to(s0, m.shape)])
     size = float(np.abs(apart).max()) if apart.size else 0.0
-    if size == 0:
-        return 0.0
+    if size == 0 or math.isinf(size):
+        return size
     # differences, quotients, squares and their sum: at most 7 half-ulps of the square in all
     total = math.fsum(((apart / size) ** 2).tolist()) * (1 + 8 * 2.0**-53)
     return mul_up(sqrt_up(math.nextafter(total, math.inf)), size)

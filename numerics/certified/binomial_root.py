@@ -51,6 +51,7 @@ class _Tail(NamedTuple):
 
 def root(k: FloatArray, n: FloatArray, level: FloatArray, level_error: FloatArray) -> Root:
     """Ends for the p with T(p) = -level, level >= ln 2 known to within `level_error`; 1-D arrays."""
+    level = np.minimum(level, 1e300)  # beyond it 1-p is 0 in float64 for every n <= 2^53
     q, qc = k / n, (n - k) / n
     start = kl_upper_parts(q, level / n, q_complement=qc)
     with np.errstate(divide="ignore"):

@@ -39,8 +39,9 @@ def rate_exponential(a: ArrayLike, mean: ArrayLike = 1.0) -> NDArray[np.float64]
     b, a = broadcast(mean=_mean(mean), a=finite("a", a))
     inside = (a > 0) & (a < b)
     # b - a is exact where a > b/2, so 1 - a/b keeps its digits near the end point.
-    remainder = np.where(inside, (b - a) / b, 1.0)
-    x = np.where(inside, a / b, 0.0)
+    with np.errstate(over="ignore"):  # outside only
+        remainder = np.where(inside, (b - a) / b, 1.0)
+        x = np.where(inside, a / b, 0.0)
     near = x <= 2 / 3
     value = np.where(near, excess_term(ARRAY, 1.0, -np.where(near, x, 0.0)), -x - np.log(remainder))
     return np.where(inside, value, np.where(a > 0, np.inf, 0.0))[()]

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from fractions import Fraction
 
+_LARGEST = float.fromhex("0x1.fffffffffffffp+1023")
 _STEPS = 2  # of neighbouring floats, for functions that are not correctly rounded
 
 
@@ -29,8 +30,11 @@ def _sum(terms: Iterable[float], towards: float) -> float:
     parts = list(terms)
     if any(math.isinf(x) for x in parts):
         return sum(parts)
-    total = math.fsum(parts)  # correctly rounded
     exact = sum(map(Fraction, parts), Fraction(0))
+    try:
+        total = math.fsum(parts)  # correctly rounded
+    except OverflowError:
+        return _nearest(exact, towards)
     return _towards(total, Fraction(total) < exact if towards > 0 else Fraction(total) > exact, towards)
 
 
@@ -55,13 +59,13 @@ def mul_down(a: float, b: float) -> float:
 
 
 def _product(a: float, b: float, towards: float) -> float:
+    if not a or not b:
+        return 0.0  # also beside an infinity, which may be an overflow
     result = float(a) * float(b)
     if math.isinf(a) or math.isinf(b):
         return result
     if math.isinf(result):  # overflow: the exact product is finite
-        return (
-            result if (result > 0) == (towards > 0) else math.copysign(float.fromhex("0x1.fffffffffffffp+1023"), result)
-        )
+        return result if (result > 0) == (towards > 0) else math.copysign(_LARGEST, result)
     exact = Fraction(a) * Fraction(b)
     return _towards(result, Fraction(result) < exact if towards > 0 else Fraction(result) > exact, towards)
 
@@ -79,13 +83,16 @@ def div_down(a: float, b: float) -> float:
 def _quotient(a: float, b: float, towards: float) -> float:
     if math.isinf(a) or math.isinf(b):
         return float(a) / float(b)
-    exact = Fraction(a) / Fraction(b)
+    return _nearest(Fraction(a) / Fraction(b), towards)
+
+
+def _nearest(exact: Fraction, towards: float) -> float:
+    """The float next to a rational number on the safe side: infinity, or the largest float, where it overflows."""
     try:
         result = float(exact)
     except OverflowError:
-        largest = float.fromhex("0x1.fffffffffffffp+1023")
         result = math.inf if exact > 0 else -math.inf
-        return result if (result > 0) == (towards > 0) else math.copysign(largest, result)
+        return result if (result > 0) == (towards > 0) else math.copysign(_LARGEST, result)
     return _towards(result, Fraction(result) < exact if towards > 0 else Fraction(result) > exact, towards)
 
 

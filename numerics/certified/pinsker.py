@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ...theory.errors import InvalidInput
-from ...theory.validation import finite, non_negative, unit_interval
+from ...theory.validation import finite, float_array, non_negative, unit_interval
 from .arithmetic import ULP
 from .outward import add_down, add_up, div_up, mul_down, mul_up, sqrt_up
 
 
 def _pair(q: float, c: float) -> tuple[float, float]:
-    for name, value in (("q", q), ("c", c)):
-        if np.ndim(value) != 0:
-            raise InvalidInput(
-                f"{name} has shape {np.shape(value)}; one number is expected.", "Use kl_upper for arrays."
-            )
-    return float(unit_interval("q", q)), float(non_negative("c", c))
+    return float(unit_interval("q", float_array("q", q, ndim=0))), float(non_negative("c", float_array("c", c, ndim=0)))
 
 
 def pinsker_upper(q: float, c: float) -> float:
@@ -78,9 +71,7 @@ def kearns_saul_factor(p: float) -> float:
 
     p in [0, 1]; 1/8 at p = 1/2 (Hoeffding's constant), 0 at the ends. At most 6 ulp above the exact value. Statement pb.hoeffding_lemma.
     """
-    if np.ndim(p) != 0:
-        raise InvalidInput(f"p has shape {np.shape(p)}; one number is expected.")
-    x = float(unit_interval("p", p))
+    x = float(unit_interval("p", float_array("p", p, ndim=0)))
     # 1-2p is exact for p in [1/4, 1]; below, 1 - 2p > 1/2 is off by half an ulp. The ratio is symmetric in p and 1-p
     if x in (0.0, 1.0):
         return 0.0

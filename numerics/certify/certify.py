@@ -108,6 +108,8 @@ def on_device(gaussian: MeanFieldGaussian, device: str | torch.device) -> MeanFi
         target = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise InvalidInput(f"The device {device!r} cannot be used: {error}", "Choose another device.") from error
+    if target.type == "meta":
+        raise InvalidInput("Tensors on the device 'meta' hold no numbers.", "Choose another device.")
     if target == network.device:
         return gaussian
     there = FrozenNetwork(

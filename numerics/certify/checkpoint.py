@@ -41,7 +41,10 @@ def identity(settings: Any, tensors: Mapping[str, Tensor], code: Sequence[Any]) 
 
 def path_of(folder: str | Path, name: str) -> Path:
     """Where the state of the run called `name` lies."""
-    return Path(folder) / f"training-{name}.safetensors"
+    try:
+        return Path(folder) / f"training-{name}.safetensors"
+    except TypeError as error:
+        raise InvalidInput(f"checkpoint is {folder!r}.", "Name a folder.") from error
 
 
 def write_state(path: Path, state: TrainingState) -> None:

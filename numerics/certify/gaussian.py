@@ -171,7 +171,7 @@ def sample(gaussian: MeanFieldGaussian, generator: torch.Generator, count: int |
     noise = torch.stack(rows) if count is not None else rows[0]
     parts = noise.split([mean.numel() for mean in network.random.values()], dim=-1)
     return {
-        name: mean + gaussian.log_scales[name].exp() * part.reshape(*part.shape[:-1], *mean.shape)
+        name: mean + gaussian.log_scales[name].exp() * part.reshape((*part.shape[:-1], *mean.shape))
         for (name, mean), part in zip(network.random.items(), parts, strict=True)
     }
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from ...theory.errors import AssumptionViolated, InvalidInput, NumericalFailure
 from ...theory.validation import sample_size
 from ..methods.data import check_class_targets, check_inputs, gather, generator
-from ..methods.network import FrozenNetwork, outputs
+from ..methods.network import FrozenNetwork, outputs, require_predictor
 from .gaussian import MeanFieldGaussian, sample
 from .losses import Loss
+from .overlap import refuse_repeated_examples
 
 STREAM = "certify: posterior draws"  # its own random stream: training with the same seed sees other variates
 MEMORY_MB = 16  # small enough for a core's outer cache, where batched products are fastest
@@ -70,7 +71,7 @@ def labelled_data(data: Any, network: FrozenNetwork) -> tuple[Tensor, Tensor]:
     data: (inputs (n, ...), labels (n,)) or an iterable of such batches (a DataLoader), which is read once. Raises `InvalidInput`;
     `AssumptionViolated` for a loader that draws examples with replacement or a module whose outputs count an unregistered trainable tensor.
     """
-    _refuse_repeated_examples(data)
+    refuse_repeated_examples(data)
     x, y = gather(data)
     x, y = x.to(network.device), y.to(network.device)
     check_inputs(x, network.dtype, network.device)
@@ -85,45 +86,8 @@ def labelled_data(data: Any, network: FrozenNetwork) -> tuple[Tensor, Tensor]:
             "The model's output depends on a trainable tensor that is not among its parameters.",
             "Register it (nn.Parameter, nn.ModuleList): otherwise no divergence counts it.",
         )
-    _refuse_what_is_not_a_predictor(network, x)
+    require_predictor(network, x)
     return x, y.long()
-
-
-def _refuse_repeated_examples(data: Any) -> None:
-    """Loaders and data sets that would count an example more than once."""
-    for sampler in (getattr(data, "sampler", None), getattr(getattr(data, "batch_sampler", None), "sampler", None)):
-        size = len(data.dataset) if hasattr(getattr(data, "dataset", None), "__len__") else None
-        longer = size is not None and sampler is not None and hasattr(sampler, "__len__") and len(sampler) > size
-        if getattr(sampler, "replacement", False) or longer:
-            raise AssumptionViolated(
-                f"The loader's {type(sampler).__name__} repeats examples.",
-                "A certificate needs every example once: use a sequential sampler.",
-            )
-    dataset: Any = getattr(data, "dataset", None)
-    indices, parts = getattr(dataset, "indices", None), getattr(dataset, "datasets", None)
-    repeated = indices is not None and len(set(map(int, indices))) < len(indices)
-    repeated |= parts is not None and len({id(part) for part in parts}) < len(parts)
-    if repeated:
-        raise AssumptionViolated(
-            f"The {type(dataset).__name__} repeats examples.", "A certificate needs every example once."
-        )
-
-
-def _refuse_what_is_not_a_predictor(network: FrozenNetwork, x: Tensor) -> None:
-    """Modules whose output for one input depends on chance, on earlier calls or on the rest of the batch: on a few inputs, the
-    same batch twice must give the same bits, and each row alone the same numbers, up to ten thousand roundings of their scale
-    (matrix products of other shapes add in another order).
-    """
-    few = x[:4]
-    once, again = outputs(network, few), outputs(network, few)
-    alone = torch.cat([outputs(network, row[None]) for row in few])
-    scale = max(1.0, float(once.abs().max()))
-    allowed = min(0.1, 1e4 * torch.finfo(once.dtype).eps) * scale
-    if not torch.equal(once, again) or not float((alone - once).abs().max()) <= allowed:
-        raise AssumptionViolated(
-            "The model's output for an input depends on chance, on earlier calls, or on the other inputs of its batch.",
-            "A certificate is about a fixed function of one input: use eval mode, batch-first layers and no state.",
-        )
 
 
 def draw_risks(

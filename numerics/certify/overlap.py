@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +39,47 @@ def require_disjoint(prior_data: Any, bound_data: Any, *, advice: str = LOOK_ALI
     return len(first[0])
 
 
+def refuse_repeated_examples(data: Any) -> None:
+    """Refuses loaders and data sets that would count an example more than once, as far as samplers and indices tell."""
+    dataset: Any = getattr(data, "dataset", None)
+    batches: Any = getattr(data, "batch_sampler", None)
+    sampler: Any
+    size = len(dataset) if hasattr(dataset, "__len__") else None
+    for sampler in (getattr(data, "sampler", None), getattr(batches, "sampler", None)):
+        longer = size is not None and hasattr(sampler, "__len__") and len(sampler) > size
+        if getattr(sampler, "replacement", False) or longer:
+            raise _repeats(f"loader's {type(sampler).__name__}", "use a sequential sampler.")
+    parts = getattr(dataset, "datasets", None)
+    if parts is not None and len({id(part) for part in parts}) < len(parts):
+        raise _repeats(type(dataset).__name__)
+    if size is None:
+        return
+    order = getattr(getattr(data, "sampler", None), "indices", getattr(data, "sampler", None))
+    if isinstance(batches, list | tuple):
+        order = [index for batch in batches for index in batch]
+    drawn = [int(i) for i in order] if isinstance(order, list | tuple | range | Tensor | np.ndarray) else range(size)
+    if len({_place(dataset, index) for index in drawn}) < len(drawn):
+        raise _repeats(type(dataset).__name__, "look at the indices of its sampler and its subsets.")
+
+
+def _repeats(what: str, advice: str = "give each part once.") -> AssumptionViolated:
+    return AssumptionViolated(f"The {what} repeats examples.", f"A certificate needs every example once: {advice}")
+
+
+def _place(dataset: Any, index: int) -> tuple[int, int]:
+    """Which data set at the bottom of subsets and concatenations an example lies in, and where."""
+    while True:
+        ends = getattr(dataset, "cumulative_sizes", None)
+        index += len(dataset) if index < 0 else 0
+        if getattr(dataset, "indices", None) is not None and getattr(dataset, "dataset", None) is not None:
+            dataset, index = dataset.dataset, int(dataset.indices[index])
+        elif ends is not None and getattr(dataset, "datasets", None) is not None:
+            part = bisect_right(ends, index)
+            dataset, index = dataset.datasets[part], index - (ends[part - 1] if part else 0)
+        else:
+            return id(dataset), index
+
+
 def _indices(data: Any) -> tuple[Any, set[int]] | None:
     """(data set, indices) of a loader over a subset or with a subset sampler, or of a subset itself."""
     dataset = getattr(data, "dataset", None)
@@ -56,7 +99,8 @@ def _resolve(dataset: Any, indices: list[int]) -> tuple[Any, set[int]]:
     while getattr(dataset, "indices", None) is not None and getattr(dataset, "dataset", None) is not None:
         indices = [int(dataset.indices[i]) for i in indices]
         dataset = dataset.dataset
-    return dataset, set(indices)
+    size = len(dataset) if any(i < 0 for i in indices) else 0
+    return dataset, {i + size if i < 0 else i for i in indices}  # -1 is the last one under another name
 
 
 def _equal_rows(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> int:

@@ -60,7 +60,8 @@ def inverse_rate(losses: ArrayLike | Law, s: ArrayLike, *, weights: ArrayLike | 
         return found.divergence - active, tilt**2 * found.curvature
 
     tilt = solve_tilt(residual, start, trivial)
-    found = cumulants(law, tilt)
+    with np.errstate(all="ignore"):  # at rates beyond every float the value is the gap, whatever the terms do
+        found = cumulants(law, tilt)
     value = np.where(np.isnan(found.offset), (found.value + active) / tilt, gap + found.offset + active / tilt)
     value = np.where(saturated, gap, np.where(level == 0, 0.0, np.minimum(value, gap)))
     at_minimum = size_at_minimum(law) if isinstance(law, FiniteLaw) else np.full(count, np.inf)

@@ -18,9 +18,9 @@ from ..certified.outward import add_up, mul_up
 from .laws import ExponentialLaw, FiniteLaw, GaussianLaw, Law, models, posterior
 
 
-def _checked(**values: Any) -> None:
+def _checked(declared: Any, **values: Any) -> None:
     for name, value in values.items():
-        non_negative(name, finite(name, value, ndim=0))
+        object.__setattr__(declared, name, float(non_negative(name, finite(name, value, ndim=0))))
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SubGaussian:
     variance: float
 
     def __post_init__(self) -> None:
-        _checked(variance=self.variance)
+        _checked(self, variance=self.variance)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SubGamma:
     scale: float
 
     def __post_init__(self) -> None:
-        _checked(variance=self.variance, scale=self.scale)
+        _checked(self, variance=self.variance, scale=self.scale)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ParameterNorm:
     mean_squared_distance: float
 
     def __post_init__(self) -> None:
-        _checked(lipschitz=self.lipschitz, mean_squared_distance=self.mean_squared_distance)
+        _checked(self, lipschitz=self.lipschitz, mean_squared_distance=self.mean_squared_distance)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class InputGradient:
 
     def __post_init__(self) -> None:
         _checked(
+            self,
             constant=self.constant,
             mean_squared_gradient=self.mean_squared_gradient,
             mean_squared_class_range=self.mean_squared_class_range,
@@ -87,7 +88,7 @@ class SecondMoment:
     value: float
 
     def __post_init__(self) -> None:
-        _checked(value=self.value)
+        _checked(self, value=self.value)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class GaussianLosses:
     variance: float
 
     def __post_init__(self) -> None:
-        _checked(variance=self.variance)
+        _checked(self, variance=self.variance)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,7 @@ class KnownLaws:
     posterior: Any
 
     def __post_init__(self) -> None:
-        law = (
-            self.law if isinstance(self.law, Law) else FiniteLaw(np.atleast_2d(np.asarray(self.law, dtype=np.float64)))
-        )
+        law = self.law if isinstance(self.law, Law) else FiniteLaw(np.atleast_2d(finite("law", self.law)))
         object.__setattr__(self, "law", law)
         object.__setattr__(self, "posterior", posterior(self.posterior, models(law)))
 

@@ -12,6 +12,30 @@ METHODS: tuple[Method, ...] = (
         theorems=("fs.lla_posterior", "fs.lla_function"),
         extra="torch",
     ),
+    Method(
+        name="deep_ensemble",
+        title="Deep ensemble in the NTK parametrisation, full-batch descent",
+        module="deep_ensemble",
+        config="DeepEnsembleConfig",
+        theorems=("iw.lin_cov_inf", "iw.rnd_equals_ensemble"),
+        extra="torch",
+    ),
+    Method(
+        name="rnd",
+        title="Random network distillation, calibrated: half the squared error is the ensemble's variance",
+        module="random_network_distillation",
+        config="RNDConfig",
+        theorems=("iw.rnd_equals_ensemble", "iw.lin_cov_inf"),
+        extra="torch",
+    ),
+    Method(
+        name="bayesian_rnd",
+        title="Bayesian random network distillation: posterior functions without a matrix inverse",
+        module="bayesian_rnd",
+        config="BayesianRNDConfig",
+        theorems=("iw.brnd_error_law", "iw.brnd_target", "iw.brnd_noise", "iw.brnd_sampling"),
+        extra="torch",
+    ),
 )
 
 

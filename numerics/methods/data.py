@@ -51,6 +51,8 @@ def check_inputs(x: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
         raise InvalidInput(f"The inputs are a {type(x).__name__}.", "Pass a torch.Tensor.")
     if x.ndim == 0 or len(x) == 0:
         raise InvalidInput(f"The inputs have shape {tuple(x.shape)}.", "Give at least one input along the first axis.")
+    if x.layout != torch.strided:
+        raise InvalidInput(f"The inputs have the layout {x.layout}.", "Pass a dense tensor: x.to_dense().")
     if x.is_complex() or (x.is_floating_point() and x.dtype != dtype):
         raise InvalidInput(
             f"The inputs are {x.dtype}, the model's parameters {dtype}.",

@@ -41,20 +41,14 @@ def write_posterior(
         ) from error
 
 
-def read_posterior(
-    path: str | Path, model: nn.Module, method: str, device: str | torch.device
-) -> tuple[FrozenNetwork, dict[str, Tensor], dict[str, str]]:
-    """The network, the factors and the facts of a file. `model` supplies the architecture, the file every number.
-
-    Raises `StorageError` when the file cannot be opened, `InvalidInput` when it is something else or does not fit.
-    """
+def read_facts(path: str | Path, method: str) -> dict[str, str]:
+    """The facts of a file, without its tensors. Raises as `read_posterior`."""
     source = Path(path)
     if not source.is_file():
         raise StorageError(f"There is no file {source}.", "Give the path that was passed to save.")
     try:
         with safe_open(source, framework="pt", device="cpu") as file:
             facts = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
         raise InvalidInput(
             f"{source} is not a safetensors file ({error}).", "Only files written by save can be read."
@@ -66,6 +60,22 @@ def read_posterior(
             f"{source} is no {method} posterior (format {facts.get('format')!r}, method {facts.get('method')!r}).",
             "Only files written by the same method's save can be read.",
         )
+    return facts
+
+
+def read_posterior(
+    path: str | Path, model: nn.Module, method: str, device: str | torch.device
+) -> tuple[FrozenNetwork, dict[str, Tensor], dict[str, str]]:
+    """The network, the factors and the facts of a file. `model` supplies the architecture, the file every number.
+
+    Raises `StorageError` when the file cannot be opened, `InvalidInput` when it is something else or does not fit.
+    """
+    source, facts = Path(path), read_facts(path, method)
+    try:
+        with safe_open(source, framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"{source} cannot be read: {error}", "Check its permissions.") from error
     groups: dict[str, dict[str, Tensor]] = {"random": {}, "fixed": {}, "factor": {}}
     network = freeze(model, device)
     for name, value in tensors.items():

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from ...theory.errors import InvalidInput
+from ...theory.errors import AssumptionViolated, InvalidInput
 
 # Jacobians are formed in blocks of at most this many numbers (128 MiB in float64).
 BLOCK_ENTRIES = 2**24
@@ -109,6 +109,24 @@ def outputs(network: FrozenNetwork, x: Tensor) -> Float[Tensor, "inputs outputs"
             "The model's outputs are not finite on these inputs.", "Check the weights and the scale of x."
         )
     return value
+
+
+def require_predictor(network: FrozenNetwork, x: Tensor) -> None:
+    """Refuse modules whose output for one input depends on chance, on earlier calls or on the rest of the batch.
+
+    On a few inputs, the same batch twice must give the same bits, and each row alone the same numbers, up to ten thousand roundings of their
+    scale (matrix products of other shapes add in another order). Raises `AssumptionViolated`.
+    """
+    few = x[:4]
+    once, again = outputs(network, few), outputs(network, few)
+    alone = torch.cat([outputs(network, row[None]) for row in few])
+    scale = max(1.0, float(once.abs().max()))
+    allowed = min(0.1, 1e4 * torch.finfo(once.dtype).eps) * scale
+    if not torch.equal(once, again) or not float((alone - once).abs().max()) <= allowed:
+        raise AssumptionViolated(
+            "The model's output for an input depends on chance, on earlier calls, or on the other inputs of its batch.",
+            "What is computed here is about a fixed function of one input: use eval mode, batch-first layers and no state.",
+        )
 
 
 def jacobian_blocks(

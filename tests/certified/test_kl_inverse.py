@@ -226,10 +226,10 @@ def test_divergence_at_the_inverse_is_c(q: float, c: float) -> None:
 
 def test_worked_example() -> None:
     c = 0.02714275709360500482887944
-    assert kl_upper(0.05, c) == pytest.approx(0.1172624272441208664, rel=1e-15)
+    assert kl_upper(0.05, c) == pytest.approx(0.1172624272441208664, rel=1e-15, abs=0)
     derivatives = kl_upper_derivatives(0.05, c)
-    assert derivatives.dq == pytest.approx(1.424777519800282877, rel=1e-14)
-    assert derivatives.dc == pytest.approx(1.538926777430347384, rel=1e-14)
+    assert derivatives.dq == pytest.approx(1.424777519800282877, rel=1e-14, abs=0)
+    assert derivatives.dc == pytest.approx(1.538926777430347384, rel=1e-14, abs=0)
 
 
 # --- pitfalls seen in published code (theory document, section D) ---------------------------------------------------
@@ -288,7 +288,7 @@ def test_d25_derivatives_are_neither_clamped_nor_lost() -> None:
     assert parts.p > 0.999
     assert derivatives.dc > 0
     # dp/dc = p (1-p)/(p-q), each factor within its width (v < 40 here)
-    assert derivatives.dc == pytest.approx(float(derivative_ball(0.9, 3.0, "c")), rel=200 * ULP)
+    assert derivatives.dc == pytest.approx(float(derivative_ball(0.9, 3.0, "c")), rel=200 * ULP, abs=0)
 
 
 def derivative_ball(q: float, c: float, by: str) -> arb:
@@ -319,10 +319,10 @@ def derivative_ball(q: float, c: float, by: str) -> arb:
 def test_derivatives_against_high_precision_differences(q: float, c: float) -> None:
     """p and p-q are within 9 ulp, 1-p within (2 (7 + 1.75 v) + 12) ulp with v < 30: dc within 140 ulp, and dq = dc * sum of logs."""
     derivatives = kl_upper_derivatives(q, c)
-    assert derivatives.dc == pytest.approx(float(derivative_ball(q, c, "c")), rel=200 * ULP)
-    assert derivatives.dq == pytest.approx(float(derivative_ball(q, c, "q")), rel=300 * ULP)
+    assert derivatives.dc == pytest.approx(float(derivative_ball(q, c, "c")), rel=200 * ULP, abs=0)
+    assert derivatives.dq == pytest.approx(float(derivative_ball(q, c, "q")), rel=300 * ULP, abs=0)
     if (q, c) == (0.3, 1e-14):
-        assert derivatives.dc == pytest.approx(3240370.6158706, rel=1e-13)
+        assert derivatives.dc == pytest.approx(3240370.6158706, rel=1e-13, abs=0)
 
 
 def test_derivatives_at_the_edges() -> None:

@@ -77,3 +77,11 @@ def test_underflow_keeps_its_side(a):
     assert outward.exp_down(a) >= 0
     assert outward.expm1_down(a) == -1.0
     assert outward.expm1_up(a) > -1.0
+
+
+def test_sums_beyond_float64_are_infinite_or_the_largest_float():
+    largest = 1.7976931348623157e308
+    assert outward.add_up(1.7e308, 1.7e308) == math.inf
+    assert outward.add_down(1.7e308, 1.7e308) == largest
+    assert outward.add_up(-1.7e308, -1.7e308) == -largest
+    assert outward.add_up(1.7e308, 1.7e308, -1.7e308) == 1.7e308, "only the intermediate sum overflows"

@@ -28,6 +28,7 @@ def subset(rows):
         (DataLoader(Subset(Subset(WHOLE, range(5, 25)), range(3)), batch_size=2), subset(range(7, 9)), 1),
         ((X[:10], Y[:10]), (X[8:], Y[8:]), 2),
         ((X[:10], Y[:10]), subset(range(9, 30)), 1),
+        (subset([0, 29]), subset([5, -1]), 1),
     ],
 )
 def test_shared_examples_are_refused(prior, bound, shared):

@@ -57,8 +57,8 @@ def test_derivatives_of_the_inverse_against_differences_at_70_digits(q, ratio):
 def test_derivatives_at_the_tabulated_point_and_at_the_edges():
     q, c = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.05, 0.02714275709360500482887944))
     in_q, in_c = torch.autograd.grad(kl_upper(q, c), (q, c))
-    assert float(in_q) == pytest.approx(1.424777519800282877, rel=1e-14)
-    assert float(in_c) == pytest.approx(1.538926777430347384, rel=1e-14)
+    assert float(in_q) == pytest.approx(1.424777519800282877, rel=1e-14, abs=0)
+    assert float(in_c) == pytest.approx(1.538926777430347384, rel=1e-14, abs=0)
     edges = torch.tensor([0.0, 1.0, 0.3], dtype=torch.float64, requires_grad=True)
     levels = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64, requires_grad=True)
     in_q, in_c = torch.autograd.grad(kl_upper(edges, levels).sum(), (edges, levels))
@@ -80,17 +80,17 @@ def test_objectives_are_ordered_and_match_their_formulas(risk, kl, n):
     arguments = torch.tensor(risk, dtype=torch.float64), torch.tensor(kl, dtype=torch.float64), n, 8.0
     c = (kl + 8.0) / n
     quad, inverse = float(objective_value("quad", *arguments)), float(objective_value("kl_inverse", *arguments))
-    assert quad == pytest.approx(risk + c + math.sqrt(c * c + 2 * risk * c), rel=1e-12)
-    assert inverse == pytest.approx(float(certified_upper(max(risk, 1 / (10 * n)), c)), rel=1e-14)
+    assert quad == pytest.approx(risk + c + math.sqrt(c * c + 2 * risk * c), rel=1e-12, abs=0)
+    assert inverse == pytest.approx(float(certified_upper(max(risk, 1 / (10 * n)), c)), rel=1e-14, abs=0)
     floored = float(objective_value("quad", torch.tensor(max(risk, 1 / (10 * n)), dtype=torch.float64), *arguments[1:]))
     assert inverse <= floored * (1 + 1e-14)
     assert float(objective_value("risk", arguments[0], None, n, 0.0)) == risk
     # the lambda objective at its best lambda is quad (pb.lambda), and McAllester's is never below either
-    assert float(objective_value("lambda", *arguments)) == pytest.approx(quad, rel=1e-12)
+    assert float(objective_value("lambda", *arguments)) == pytest.approx(quad, rel=1e-12, abs=0)
     mcallester = float(objective_value("mcallester", *arguments))
-    assert mcallester == pytest.approx(risk + math.sqrt(c / 2), rel=1e-14)
+    assert mcallester == pytest.approx(risk + math.sqrt(c / 2), rel=1e-14, abs=0)
     assert mcallester >= float(certified_upper(risk, c)) * (1 - 1e-14)
-    assert float(objective_value("elbo", *arguments)) == pytest.approx(risk + kl / n, rel=1e-14)
+    assert float(objective_value("elbo", *arguments)) == pytest.approx(risk + kl / n, rel=1e-14, abs=0)
 
 
 def test_the_lambda_objective_has_the_gradient_of_quad():
@@ -100,7 +100,7 @@ def test_the_lambda_objective_has_the_gradient_of_quad():
         risk, kl = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.07, 40.0))
         gradients.append(torch.autograd.grad(objective_value(kind, risk, kl, 2000, 8.0), (risk, kl)))
     for one, other in zip(*gradients, strict=True):
-        assert float(one) == pytest.approx(float(other), rel=1e-12)
+        assert float(one) == pytest.approx(float(other), rel=1e-12, abs=0)
 
 
 def points(count=60, seed=0):
@@ -125,7 +125,7 @@ def test_the_training_divergence_is_the_certified_one():
         torch.cat([value.double().reshape(-1) for value in values.values()])
         for values in (posterior.means, posterior.log_scales, prior.means, prior.log_scales)
     ]
-    assert float(gaussian_kl(*flat)) == pytest.approx(kl_divergence(posterior, prior), rel=1e-12)
+    assert float(gaussian_kl(*flat)) == pytest.approx(kl_divergence(posterior, prior), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("objective", ["quad", "kl_inverse", "lambda", "mcallester", "elbo"])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nonvacuous.errors import InvalidInput
-from nonvacuous.numerics.certify import TrainingConfig, from_module, save, train
+from nonvacuous.numerics.certify import TrainingConfig, certify, certify_draw, from_module, sample, save, train
 from nonvacuous.numerics.certify.checkpoint import read_state
 from nonvacuous.numerics.methods.data import gather
 
@@ -52,3 +52,37 @@ def test_files_have_the_mode_of_other_files(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     modes = [stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("gaussian.safetensors", "plain")]
     assert modes[0] == modes[1]
+
+
+class Scaled(nn.Module):
+    """A linear classifier with a temperature: a parameter without axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.temperature = nn.Linear(2, 2), nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x):
+        return self.linear(x) * self.temperature
+
+
+def test_a_parameter_without_axes_is_drawn():
+    gaussian = from_module(Scaled(), 0.1)
+    one = sample(gaussian, torch.Generator().manual_seed(0))
+    many = sample(gaussian, torch.Generator().manual_seed(0), 3)
+    assert one["temperature"].shape == ()
+    assert torch.equal(many["temperature"][0], one["temperature"])
+    assert certify_draw(gaussian, prior=gaussian, data=(X, Y), delta=0.1, seed=0).certificate.check().sound
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: certify(g, prior=g, data=(X, Y), delta=0.1, seed=0, draws=5, device="meta"),
+        lambda g: certify(g, prior=g, data=(X.to_sparse(), Y), delta=0.1, seed=0, draws=5),
+        lambda g: train(g, (X, Y), CONFIG, seed=0, prior=g, checkpoint=3),
+    ],
+)
+def test_what_has_no_numbers_or_no_name_is_refused(call):
+    with pytest.raises(InvalidInput) as caught:
+        call(from_module(nn.Linear(2, 2), 0.1))
+    assert caught.value.advice

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, RandomSampler, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 from nonvacuous.errors import AssumptionViolated, DeltaOverspent, InvalidInput
 from nonvacuous.numerics.bounds import certify_losses, gibbs_monte_carlo, seeger_kl
@@ -37,6 +45,12 @@ def linear() -> torch.nn.Linear:
         DataLoader(DATA, batch_sampler=BatchSampler(RandomSampler(DATA, replacement=True, num_samples=400), 8, False)),
         DataLoader(Subset(DATA, list(range(40)) * 10), batch_size=8),
         DataLoader(ConcatDataset([DATA] * 10), batch_size=8),
+        DataLoader(Subset(Subset(DATA, [0, 0, 1]), [0, 1]), batch_size=8),
+        DataLoader(ConcatDataset([Subset(DATA, [0, 1]), Subset(DATA, [1, 2])]), batch_size=8),
+        DataLoader(Subset(DATA, [39, 0, -1]), batch_size=8),
+        DataLoader(DATA, sampler=[0, 1, 1]),
+        DataLoader(DATA, sampler=SubsetRandomSampler([3, 3])),
+        DataLoader(DATA, batch_sampler=[[0, 1], [1, 2]]),
     ],
 )
 def test_repeated_examples(loader):
@@ -48,6 +62,9 @@ def test_an_ordinary_loader_is_not_refused():
     whole = run(linear(), (X, Y))
     assert run(linear(), DataLoader(DATA, batch_size=7)).value == whole.value
     assert run(linear(), DataLoader(Subset(DATA, range(40)), batch_size=7)).value == whole.value
+    halves = ConcatDataset([Subset(DATA, range(20)), Subset(DATA, np.arange(20, 40))])
+    assert run(linear(), DataLoader(halves, sampler=range(40))).value == whole.value
+    assert run(linear(), DataLoader(DATA, batch_sampler=[list(range(20)), list(range(20, 40))])).value == whole.value
 
 
 class Chance(torch.nn.Linear):

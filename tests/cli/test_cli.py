@@ -231,3 +231,30 @@ def test_the_console_script(tmp_path):
     assert done.returncode == 0
     assert done.stderr == ""
     assert subprocess.run([script, "show", "pb.nothing"], capture_output=True, cwd=tmp_path).returncode == 3
+
+
+def test_what_is_no_certificate_is_printed_and_not_saved(nonvacuous, tmp_path):
+    arguments = ("bound", "pb.gibbs", "-o", "losses=[0.1,0.2]", "-o", "beta=2.0")
+    done = nonvacuous(*arguments, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["value"]["weights"]
+    done = nonvacuous(*arguments, "--save", str(tmp_path / "c.json"))
+    assert done.returncode == 3
+    assert "no certificate" in done.stderr
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_the_word_false_is_no_truth_value(nonvacuous):
+    """ "False" is not JSON, so it stays a word, and words count as true: a file would pass for a prefix-free code."""
+    done = nonvacuous(
+        "bound", "pb.compression", "-o", "errors=1", "--n", "50", "--delta", "0.1", "-o", "message_bits=20", "-o", "prefix_free=False"
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "True or False" in done.stderr
+    assert nonvacuous("bound", "pb.mcallester", "--risk", "0.1", "--kl", "1", "--n", "50", "--delta", "0.1", "-o", "constant=[1]").returncode == 3  # fmt: skip
+
+
+def test_a_closed_form_that_overflows_is_bad_input(nonvacuous):
+    setting = '{"kl": 3.0, "log_constant": 1e308, "log_inv_delta": 2.3}'
+    done = nonvacuous("predict", "pb.master", "--input", "-", input=setting)
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)

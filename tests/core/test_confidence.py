@@ -14,7 +14,7 @@ from nonvacuous.numerics.confidence import DeltaLedger
 
 def test_spending():
     ledger = DeltaLedger.declare(0.05).spend("sample", delta=0.04).spend("draws", delta=0.01)
-    assert ledger.delta == pytest.approx(0.05, rel=1e-14)
+    assert ledger.delta == pytest.approx(0.05, rel=1e-14, abs=0)
     assert ledger.delta >= 0.05
     with pytest.raises(DeltaOverspent, match="already paid"):
         ledger.spend("draws", delta=1e-9)
@@ -30,7 +30,7 @@ def test_a_second_use_of_the_same_delta_is_refused():
 
 def test_tiny_deltas_add_in_logarithms():
     ledger = DeltaLedger(690.0).spend("a", log_inv_delta=700.0).spend("b", log_inv_delta=700.0)
-    assert ledger.spent_log_inv_delta == pytest.approx(700 - math.log(2), rel=1e-15)
+    assert ledger.spent_log_inv_delta == pytest.approx(700 - math.log(2), rel=1e-15, abs=0)
     with pytest.raises(DeltaOverspent):
         DeltaLedger(2000.0).spend("a", log_inv_delta=1999.0)
 
@@ -41,7 +41,7 @@ def test_merging_adds(parts):
     for index, part in enumerate(parts[1:], 1):
         ledger = ledger.merge(DeltaLedger.single(str(index), -math.log(part)))
     assert ledger.delta >= math.fsum(parts) * (1 - 1e-13)
-    assert ledger.delta == pytest.approx(math.fsum(parts), rel=1e-12)
+    assert ledger.delta == pytest.approx(math.fsum(parts), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, 2.0, float("nan"), float("inf"), "x"])

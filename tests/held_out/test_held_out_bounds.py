@@ -137,8 +137,8 @@ def test_e6_binomial_chernoff_hoeffding(n, share, level):
     assert binomial <= chernoff * (1 + 1e-14)
     assert chernoff <= hoeffding * (1 + 1e-14)
     if k == 0:
-        assert binomial == pytest.approx(-math.expm1(-level / n), rel=1e-14)
-        assert chernoff == pytest.approx(binomial, rel=1e-14)
+        assert binomial == pytest.approx(-math.expm1(-level / n), rel=1e-14, abs=0)
+        assert chernoff == pytest.approx(binomial, rel=1e-14, abs=0)
 
 
 @given(st.integers(1, 10**5), st.floats(0, 1), st.floats(0, 1e4), st.floats(LN2, 500))
@@ -197,8 +197,8 @@ def test_d6_sides_are_halved_where_they_must_be_and_only_there():
 def test_d16_bits_are_not_nats():
     bits = B.occam_kl(risk=0.1, n=1000, code_bits=100, delta=0.05)
     nats = B.occam_kl(risk=0.1, n=1000, log_inv_weight=100, delta=0.05)
-    assert bits.value == pytest.approx(float(kl_upper(0.1, (100 * LN2 - math.log(0.05)) / 1000)), rel=1e-14)
-    assert nats.value == pytest.approx(float(kl_upper(0.1, (100 - math.log(0.05)) / 1000)), rel=1e-14)
+    assert bits.value == pytest.approx(float(kl_upper(0.1, (100 * LN2 - math.log(0.05)) / 1000)), rel=1e-14, abs=0)
+    assert nats.value == pytest.approx(float(kl_upper(0.1, (100 - math.log(0.05)) / 1000)), rel=1e-14, abs=0)
     assert "code_bits" in bits.inputs
     assert "log_inv_weight" in nats.inputs
     for bound, data in ((B.occam_kl, {"risk": 0.1}), (B.occam_binomial, {"errors": 100})):
@@ -304,14 +304,14 @@ def test_bad_subsamples(bad):
 def test_subsample_ledger():
     """share delta for the sample, the rest for the drawn part; the default share is m/(m+n)."""
     c = B.subsampled_occam(risk=0.1, m=100, n=300, code_bits=10, delta=0.04)
-    assert [e.delta for e in c.ledger.entries] == pytest.approx([0.01, 0.03], rel=1e-12)
+    assert [e.delta for e in c.ledger.entries] == pytest.approx([0.01, 0.03], rel=1e-12, abs=0)
     assert c.delta <= 0.04
     tiny = B.subsampled_occam(risk=0.1, m=100, n=300, code_bits=10, log_inv_delta=5000.0)
     assert tiny.ledger.spent_log_inv_delta >= 5000.0 - 1e-9
     assert isinstance(tiny.ledger, DeltaLedger)
     published = B.subsampled_occam(risk=0.1, m=100, n=300, code_bits=10, delta=0.04, form="hoeffding").value
     by_hand = 0.1 + math.sqrt((10 * LN2 + math.log(1 / 0.01)) / 600) + math.sqrt(math.log(1 / 0.03) / 200)
-    assert published == pytest.approx(by_hand, rel=1e-12)
+    assert published == pytest.approx(by_hand, rel=1e-12, abs=0)
     assert c.value <= published
 
 

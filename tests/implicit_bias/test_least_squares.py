@@ -78,7 +78,9 @@ def test_bounds_are_attained_or_at_least_not_vacuous():
     x, y, w = np.diag([1.0, 0.5]), np.array([1.0, 1.0]), np.array([1.0, 5.0])
     error = np.linalg.norm(gradient_descent_path(x, y, w, step=1.0, time=8) - gradient_descent_limit(x, y, w))
     assert (
-        convergence_bound(x, y, w, step=1.0, steps=8) == pytest.approx(error, rel=1e-12) == pytest.approx(3 * 0.75**8)
+        convergence_bound(x, y, w, step=1.0, steps=8)
+        == pytest.approx(error, rel=1e-12, abs=0)
+        == pytest.approx(3 * 0.75**8)
     )
     # The rounding floor grows with the steps and stays far below anything that a wrong formula would change.
     floors = [rounding_floor(x, y, w, step=1.0, steps=t) for t in (0, 1, 10, 100)]
@@ -136,7 +138,7 @@ def test_limit_ignores_the_step_but_the_rate_does_not():
     assert np.ptp(ends, axis=0).max() < 1e-12
     values = row_space(x).singular_values ** 2
     condition = values[0] / values[-1]
-    assert contraction_factor(x, fastest_step(x)) == pytest.approx((condition - 1) / (condition + 1), rel=1e-12)
+    assert contraction_factor(x, fastest_step(x)) == pytest.approx((condition - 1) / (condition + 1), rel=1e-12, abs=0)
     assert contraction_factor(x, 0.9 * fastest_step(x)) > contraction_factor(x, fastest_step(x))
 
 

@@ -29,9 +29,9 @@ def test_worked_example_of_pbb():
 def test_d1_both_events_are_in_the_ledger():
     """Code that spends delta_test on both events advertises delta_test; the certificate spends their sum."""
     certificate = bounds.pbb(**{**PUBLISHED, "delta": 0.01})
-    assert certificate.delta == pytest.approx(0.02, rel=1e-12)
+    assert certificate.delta == pytest.approx(0.02, rel=1e-12, abs=0)
     assert len({entry.event for entry in certificate.ledger.entries}) == 2
-    assert bounds.pbb(**PUBLISHED).delta == pytest.approx(0.035, rel=1e-12)
+    assert bounds.pbb(**PUBLISHED).delta == pytest.approx(0.035, rel=1e-12, abs=0)
     with pytest.raises(DeltaOverspent):
         bounds.pbb(**{**PUBLISHED, "delta": 0.6, "draws_delta": 0.5})
 
@@ -41,7 +41,7 @@ def test_d3_a_prior_scale_picked_on_the_data_is_paid_for():
     for j in (1, 2, 150):
         paid = bounds.pbb(**PUBLISHED, scale_index=j)
         price = 2 * math.log(j) + math.log(math.pi**2 / 6)
-        assert paid.value == pytest.approx(bounds.pbb(**{**PUBLISHED, "kl": 73.2 + price}).value, rel=1e-14)
+        assert paid.value == pytest.approx(bounds.pbb(**{**PUBLISHED, "kl": 73.2 + price}).value, rel=1e-14, abs=0)
         assert paid.value > plain.value
         assert {e.event for e in paid.ledger.entries} != {e.event for e in plain.ledger.entries}
         assert paid.check().sound
@@ -49,8 +49,8 @@ def test_d3_a_prior_scale_picked_on_the_data_is_paid_for():
     assert sum(math.exp(-2 * math.log(j) - math.log(math.pi**2 / 6)) for j in range(1, 100_000)) < 1
     # the published form: 2 ln(b ln(c/s^2)) + ln(pi^2/(6 delta))
     variance = bounds.prior_variance(150)
-    assert variance == pytest.approx(0.1 * math.exp(-1.5), rel=1e-15)
-    assert 2 * math.log(100 * math.log(0.1 / variance)) == pytest.approx(2 * math.log(150), rel=1e-13)
+    assert variance == pytest.approx(0.1 * math.exp(-1.5), rel=1e-15, abs=0)
+    assert 2 * math.log(100 * math.log(0.1 / variance)) == pytest.approx(2 * math.log(150), rel=1e-13, abs=0)
 
 
 def test_d3_scales_above_the_largest_are_refused():
@@ -71,7 +71,7 @@ def test_d4_catoni_minimised_over_its_parameter_is_no_bound():
     given = {"risk": 0.05, "kl": 10.0, "n": 500, "delta": 0.05}
     illegal = min(bounds.catoni(**given, beta=float(b)).value for b in np.exp(np.linspace(-3, 3, 400)))
     envelope = bounds.small_data_envelope(**given)
-    assert illegal == pytest.approx(envelope, rel=1e-5)
+    assert illegal == pytest.approx(envelope, rel=1e-5, abs=0)
     for legal in (
         bounds.catoni_grid(**given, betas=(0.25, 0.5, 1.0, 2.0)),
         bounds.catoni_continuous(**given),
@@ -99,10 +99,10 @@ def test_d4_a_dense_grid_costs_more_than_the_uniform_form():
 def test_d6_two_sides_at_one_delta_and_catonis_lower_side_at_its_own():
     for bound in (bounds.mcallester, bounds.quad, bounds.thiemann_lambda, bounds.catoni_uniform):
         certificate = bound(risk=0.3, kl=1.0, n=1000, delta=0.05)
-        assert certificate.delta == pytest.approx(0.05, rel=1e-12)
+        assert certificate.delta == pytest.approx(0.05, rel=1e-12, abs=0)
         assert 0 < certificate.lower < 0.3 < certificate.value
     catoni = bounds.catoni(risk=0.3, kl=1.0, n=1000, delta=0.05, beta=1.0, lower_beta=-1.0, lower_delta=0.01)
-    assert catoni.delta == pytest.approx(0.06, rel=1e-12)
+    assert catoni.delta == pytest.approx(0.06, rel=1e-12, abs=0)
     assert len(catoni.ledger.entries) == 2
     assert 0 < catoni.lower < 0.3
     given = {"risk": 0.3, "kl": 1.0, "n": 1000, "delta": 0.05, "beta": 1.0}
@@ -121,7 +121,9 @@ def test_d6_two_sides_at_one_delta_and_catonis_lower_side_at_its_own():
 def test_d6_the_lower_side_mirrors_the_upper_side_of_the_complement():
     for q, kl, n, beta in ((0.3, 2.0, 200, 0.5), (0.8, 0.1, 50, 2.0), (0.55, 5.0, 5000, 0.1)):
         lower = bounds.catoni(risk=q, kl=kl, n=n, delta=0.05, beta=beta, lower_beta=-beta, lower_delta=0.05).lower
-        assert lower == pytest.approx(1 - bounds.catoni(risk=1 - q, kl=kl, n=n, delta=0.05, beta=beta).raw, rel=1e-12)
+        assert lower == pytest.approx(
+            1 - bounds.catoni(risk=1 - q, kl=kl, n=n, delta=0.05, beta=beta).raw, rel=1e-12, abs=0
+        )
 
 
 def test_d7_logarithm_of_a_quotient():
@@ -162,18 +164,18 @@ def test_d10_the_certificate_says_which_constant_it_has():
     assert 0.46 < math.log(2 * math.sqrt(1e12)) - math.log(float(maurer_xi(1e12))) < 0.46737
     # 2 sqrt(n) is equal to xi(n) at n = 1
     same = [bounds.quad(risk=0.1, kl=1.0, n=1, delta=0.1, constant=c).raw for c in ("exact", "2sqrt")]
-    assert same[0] == pytest.approx(same[1], rel=1e-14)
+    assert same[0] == pytest.approx(same[1], rel=1e-14, abs=0)
 
 
 def test_d11_n_minus_one_belongs_to_1999_and_2003_only():
     def squared(constant):
         return bounds.mcallester(risk=0.0, kl=2.0, n=100, log_inv_delta=3.0, constant=constant).raw ** 2
 
-    assert squared("exact") * 200 == pytest.approx(5 + math.log(float(maurer_xi(100))), rel=1e-12)
-    assert squared("2sqrt") * 200 == pytest.approx(5 + math.log(20), rel=1e-12)
-    assert squared("2003") * 198 == pytest.approx(5 + math.log(100), rel=1e-12)
-    assert squared("hybrid") * 199 == pytest.approx(5 + math.log(100), rel=1e-12)
-    assert squared("1999") * 199 == pytest.approx(5 + 2.5 * math.log(100) + 8, rel=1e-12)
+    assert squared("exact") * 200 == pytest.approx(5 + math.log(float(maurer_xi(100))), rel=1e-12, abs=0)
+    assert squared("2sqrt") * 200 == pytest.approx(5 + math.log(20), rel=1e-12, abs=0)
+    assert squared("2003") * 198 == pytest.approx(5 + math.log(100), rel=1e-12, abs=0)
+    assert squared("hybrid") * 199 == pytest.approx(5 + math.log(100), rel=1e-12, abs=0)
+    assert squared("1999") * 199 == pytest.approx(5 + 2.5 * math.log(100) + 8, rel=1e-12, abs=0)
     for constant in ("2003", "hybrid"):
         with pytest.raises(InvalidInput, match="n >= 2"):
             bounds.mcallester(risk=0.0, kl=2.0, n=1, log_inv_delta=3.0, constant=constant)
@@ -206,7 +208,7 @@ def test_d18_one_pmin_clamps_and_scales(pmin):
     assert -math.log(pmin / 10) / math.log(1 / pmin) > 1
     b = math.log(1 / pmin)
     squeezed = bounds.squeezed_log_loss(p, b)
-    assert squeezed[0] == pytest.approx(1.0, rel=1e-15)
+    assert squeezed[0] == pytest.approx(1.0, rel=1e-15, abs=0)
     assert squeezed[4] == pytest.approx(-math.log1p(-math.exp(-b)) / b)
     for values in (loss, smooth, squeezed):
         assert (np.diff(values) <= 0).all()
@@ -241,14 +243,14 @@ def test_no_bound_for_one_predictor_beats_the_binomial_limit():
     limits = [bounds.binomial_test_set(errors=k, n=n, delta=delta).value for k in range(n + 1)]
     for k in range(n):
         envelope = bounds.small_data_envelope(risk=k / n, kl=0.0, n=n, delta=delta)
-        assert envelope == pytest.approx(bounds.chernoff_test_set(risk=k / n, n=n, delta=delta).value, rel=1e-13)
+        assert envelope == pytest.approx(bounds.chernoff_test_set(risk=k / n, n=n, delta=delta).value, rel=1e-13, abs=0)
         assert envelope > limits[k] or k == 0
         lowered = [min(x, limits[k] * (1 - 1e-6)) if i <= k else x for i, x in enumerate(limits)]
         p = limits[k] * (1 - 5e-7)
         failing = sum(binom.pmf(i, n, p) for i in range(n + 1) if lowered[i] < p)
         assert failing > delta
         assert sum(binom.pmf(i, n, p) for i in range(n + 1) if limits[i] < p) <= delta
-    assert limits[0] == pytest.approx(bounds.small_data_envelope(risk=0.0, kl=0.0, n=n, delta=delta), rel=1e-13)
+    assert limits[0] == pytest.approx(bounds.small_data_envelope(risk=0.0, kl=0.0, n=n, delta=delta), rel=1e-13, abs=0)
 
 
 def test_catoni_continuous_searches_legally():
@@ -269,7 +271,9 @@ def test_complexity_is_what_the_shared_event_pays():
         for bound in (bounds.seeger_kl, bounds.quad, bounds.thiemann_lambda, bounds.catoni_uniform, bounds.mcallester)
     }
     assert len(events) == 1
-    assert complexity(1.0, 50, math.log(10)) == pytest.approx((1 + math.log(float(maurer_xi(50)) * 10)) / 50, rel=1e-14)
+    assert complexity(1.0, 50, math.log(10)) == pytest.approx(
+        (1 + math.log(float(maurer_xi(50)) * 10)) / 50, rel=1e-14, abs=0
+    )
 
 
 def test_the_price_of_a_scale_is_rounded_up():

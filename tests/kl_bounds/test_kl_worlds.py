@@ -53,7 +53,7 @@ def test_table_of_the_generic_theorem(row, expected_moment, expected_failure):
     found = master.compare_a(setting, master.predict(setting), None)
     assert found.moment == pytest.approx(expected_moment, abs=1e-14 * 5)
     assert found.failure == pytest.approx(expected_failure, abs=5.1e-13)
-    assert found.constant == pytest.approx(constant, rel=1e-14)
+    assert found.constant == pytest.approx(constant, rel=1e-14, abs=0)
 
 
 def test_constants_of_the_table():
@@ -97,18 +97,18 @@ def test_row_of_the_catoni_grid():
     found = catoni_grid.compare_grid(setting, catoni_grid.predict_grid(setting), None)
     assert found.failure == pytest.approx(0.002420918865, abs=5.1e-13)
     for beta in setting.betas:
-        assert moment(world_a(), catoni.catoni_exponent(world_a(), beta)) == pytest.approx(1.0, rel=1e-12)
+        assert moment(world_a(), catoni.catoni_exponent(world_a(), beta)) == pytest.approx(1.0, rel=1e-12, abs=0)
 
 
 def test_rows_of_world_b():
     setting = catoni_uniform.UniformSetting(0.0, 0.0, 6, LN5, 1.0)
     upper = catoni_uniform.compare_b(setting, catoni_uniform.predict(setting), None)
-    assert upper.constant == pytest.approx(1223 / 324, rel=1e-14)
+    assert upper.constant == pytest.approx(1223 / 324, rel=1e-14, abs=0)
     assert upper.moment == pytest.approx(2.38734567901, abs=5.1e-12)
     assert upper.failure == pytest.approx(0.00000352281892, abs=5.1e-15)
     both = seeger.KlBoundSetting(0.0, 0.0, 6, LN5)
     found = seeger.compare_world_b(both, seeger.predict(both), None)
-    assert found.moment == pytest.approx(1223 / 324, rel=1e-13)
+    assert found.moment == pytest.approx(1223 / 324, rel=1e-13, abs=0)
     assert found.failure == pytest.approx(0.0000974929797, abs=5.1e-14)
     assert xi_exact(6).numerator / xi_exact(6).denominator == 1223 / 324
 
@@ -147,7 +147,7 @@ def test_planted_divergence_forgotten():
     setting = master.MasterSetting(0.0, math.log(1223 / 324), LN5)
     found = master.compare_without_divergence(setting, master.predict(setting), None)
     assert found.failure == pytest.approx(0.398289696568, abs=5.1e-13)
-    assert found.failure == pytest.approx(1 - (31 / 32) ** 16, rel=1e-12)
+    assert found.failure == pytest.approx(1 - (31 / 32) ** 16, rel=1e-12, abs=0)
 
 
 def test_planted_half_of_the_variance():
@@ -231,4 +231,4 @@ def test_mcallesters_rates_and_constants(constant, expected_moment, expected_fai
     for name, rate in rates.items():
         prediction = mcallester.predict(mcallester.McAllesterSetting(0.0, 0.0, 12, LN10, name))
         assert prediction.rate == rate
-        assert math.exp(prediction.log_constant) == pytest.approx(constants[name], rel=1e-13)
+        assert math.exp(prediction.log_constant) == pytest.approx(constants[name], rel=1e-13, abs=0)

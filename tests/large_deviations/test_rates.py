@@ -59,9 +59,9 @@ def test_e11_inverse_of_the_rate_and_slope(seed, exponent):
     s = 10**exponent * math.log(x.size / (x == x.min()).sum())
     found = inverse_rate(x, s)
     law = FiniteLaw(x)
-    assert float(found.value) == pytest.approx(float(cumulants(law, np.array([found.tilt])).slope[0]), rel=1e-8)
+    assert float(found.value) == pytest.approx(float(cumulants(law, np.array([found.tilt])).slope[0]), rel=1e-8, abs=0)
     a = 0.9 * float(found.value)
-    assert inverse_rate(x, rate(x, a)).value == pytest.approx(a, rel=1e-11)
+    assert inverse_rate(x, rate(x, a)).value == pytest.approx(a, rel=1e-11, abs=0)
     assert found.value <= law.gap[0]
 
 
@@ -70,7 +70,7 @@ def test_e11_dro_dual(seed, exponent):
     x = losses_of(seed)
     s = 10**exponent
     found, dual = inverse_rate(x, s), worst_reweighting(x, s)
-    assert dual.value == pytest.approx(float(found.value), rel=1e-11)
+    assert dual.value == pytest.approx(float(found.value), rel=1e-11, abs=0)
     assert dual.weights == pytest.approx(tilted_weights(x, s), abs=1e-7)
 
 
@@ -104,8 +104,8 @@ def test_saturation(seed):
     assert not below.saturated
     assert at.value == above.value == gap >= below.value
     assert above.tilt == math.inf
-    assert above.effective == pytest.approx((x == x.min()).sum(), rel=1e-14)
-    assert rate(x, gap) == pytest.approx(limit, rel=1e-12)
+    assert above.effective == pytest.approx((x == x.min()).sum(), rel=1e-14, abs=0)
+    assert rate(x, gap) == pytest.approx(limit, rel=1e-12, abs=0)
     assert rate(x, gap * 1.01) == math.inf
     assert rate(x, -1.0) == 0.0
 
@@ -127,7 +127,7 @@ def test_small_s_expansion():
     v, k3 = float(law.variance[0]), float(law.third[0])
     for s in (1e-8, 1e-10, 1e-12):
         left = float(inverse_rate(law, s).value)
-        assert left == pytest.approx(math.sqrt(2 * v * s) - k3 / (3 * v) * s, rel=40 * s)
+        assert left == pytest.approx(math.sqrt(2 * v * s) - k3 / (3 * v) * s, rel=40 * s, abs=0)
 
 
 def test_vectorised_rows_are_the_single_ones():
@@ -136,7 +136,7 @@ def test_vectorised_rows_are_the_single_ones():
     together = inverse_rate(rows, s)
     for i in range(7):
         alone = inverse_rate(rows[i], float(s[i]))
-        assert float(alone.value) == pytest.approx(together.value[i], rel=4e-16)
+        assert float(alone.value) == pytest.approx(together.value[i], rel=4e-16, abs=0)
         assert bool(alone.saturated) == bool(together.saturated[i])
 
 
@@ -150,31 +150,39 @@ def test_second_centring_keeps_the_digits():
     """Losses 1e6 + Exp(1) on a grid that floats represent exactly: the shift must not change a digit."""
     x = np.round(np.random.default_rng(6).exponential(size=100) * 2**20) / 2**20
     for s in (1e-20, 1e-3, 1.0, 4.0):
-        assert inverse_rate(x + 1e6, s).value == pytest.approx(float(inverse_rate(x, s).value), rel=1e-14)
+        assert inverse_rate(x + 1e6, s).value == pytest.approx(float(inverse_rate(x, s).value), rel=1e-14, abs=0)
 
 
 def test_weights_and_repetition_agree():
     x, count = np.array([0.3, 1.0, 2.5]), np.array([5, 2, 3])
     for s in (1e-6, 0.1, 0.5):
         assert inverse_rate(x, s, weights=count).value == pytest.approx(
-            float(inverse_rate(np.repeat(x, count), s).value), rel=1e-14
+            float(inverse_rate(np.repeat(x, count), s).value),
+            rel=1e-14,
+            abs=0,
         )
         assert inverse_rate(np.append(x, -50.0), s, weights=[5, 2, 3, 0]).value == pytest.approx(
-            float(inverse_rate(x, s, weights=count).value), rel=1e-14
+            float(inverse_rate(x, s, weights=count).value),
+            rel=1e-14,
+            abs=0,
         )
 
 
 def test_bernoulli_rate_is_the_binary_relative_entropy():
     for r in (0.01, 0.3, 0.9):
         for a in (0.1 * r, 0.9 * r):
-            assert rate([0.0, 1.0], a, weights=[1 - r, r]) == pytest.approx(float(binary_kl(r - a, r)), rel=1e-12)
+            assert rate([0.0, 1.0], a, weights=[1 - r, r]) == pytest.approx(
+                float(binary_kl(r - a, r)), rel=1e-12, abs=0
+            )
 
 
 def test_parametric_laws():
     for s in (1e-12, 0.1, 3.0):
-        assert inverse_rate(GaussianLaw(2.0), s).value == pytest.approx(math.sqrt(4 * s), rel=1e-14)
+        assert inverse_rate(GaussianLaw(2.0), s).value == pytest.approx(math.sqrt(4 * s), rel=1e-14, abs=0)
         assert inverse_rate(ExponentialLaw(3.0), s).value == pytest.approx(
-            float(inverse_rate_exponential(s, 3.0)), rel=1e-14
+            float(inverse_rate_exponential(s, 3.0)),
+            rel=1e-14,
+            abs=0,
         )
 
 
@@ -212,7 +220,7 @@ def test_a_mixture_saturates_at_the_average():
 def test_zero_posterior_weight_is_ignored():
     rows = np.array([[0.0, 1.0, 4.0], [2.0, 2.0, 2.0]])
     both = mixture_inverse_rate(rows, 0.2, posterior_weights=[1.0, 0.0])
-    assert both.value == pytest.approx(float(inverse_rate(rows[0], 0.2).value), rel=1e-14)
+    assert both.value == pytest.approx(float(inverse_rate(rows[0], 0.2).value), rel=1e-14, abs=0)
     assert mixture_inverse_rate(rows, 0.2, posterior_weights=[0.0, 1.0]).value == 0.0
 
 
@@ -238,7 +246,9 @@ def test_edges():
     assert inverse_rate([1.0, 2.0], 0.0).tilt == 0.0
     assert inverse_rate([1.0, 2.0], math.inf).value == 0.5
     assert inverse_rate([1e-140, 2e-140], 0.1).value == pytest.approx(
-        1e-140 * float(inverse_rate([1.0, 2.0], 0.1).value), rel=1e-14
+        1e-140 * float(inverse_rate([1.0, 2.0], 0.1).value),
+        rel=1e-14,
+        abs=0,
     )
     with pytest.raises(InvalidInput, match="Rescale"):
         inverse_rate([1e-300, 2e-300], 0.1)

@@ -112,7 +112,7 @@ def test_invariance_removes_the_variance_within_orbits():
     loss = rng.lognormal(size=(30, 4))  # orbits x members, all equally likely
     averaged = loss.mean(axis=1)
     whole, within = loss.var(), loss.var(axis=1).mean()
-    assert whole == pytest.approx(averaged.var() + within, rel=1e-13)
+    assert whole == pytest.approx(averaged.var() + within, rel=1e-13, abs=0)
     for s in (0.01, 0.3, 3.0):
         assert inverse_rate(averaged, s).value <= inverse_rate(loss.ravel(), s).value
 
@@ -143,14 +143,16 @@ def test_penalty_has_the_envelope_gradient():
         (gradient,) = torch.autograd.grad(value, theta)
         x = losses.detach().double().numpy()
         assert value.item() == pytest.approx(
-            x.mean() + float(inverse_rate(x, 0.05).value), rel=1e-6 if dtype == torch.float32 else 1e-13
+            x.mean() + float(inverse_rate(x, 0.05).value),
+            rel=1e-6 if dtype == torch.float32 else 1e-13,
+            abs=0,
         )
         wanted = penalty_coefficients(x, 0.05) * 2 * theta.detach().double().numpy()
-        assert gradient.double().numpy() == pytest.approx(wanted, rel=1e-5 if dtype == torch.float32 else 1e-12)
+        assert gradient.double().numpy() == pytest.approx(wanted, rel=1e-5 if dtype == torch.float32 else 1e-12, abs=0)
     small = variance_penalty(losses.detach().double(), 1e-8).item()
-    assert small == pytest.approx(inverse_rate_penalty(losses.detach().double(), 1e-8).item(), rel=1e-6)
+    assert small == pytest.approx(inverse_rate_penalty(losses.detach().double(), 1e-8).item(), rel=1e-6, abs=0)
     saturated = inverse_rate_penalty(losses.detach().double(), 50.0).item()
-    assert saturated == pytest.approx(2 * x.mean() - x.min(), rel=1e-12)
+    assert saturated == pytest.approx(2 * x.mean() - x.min(), rel=1e-12, abs=0)
     with pytest.raises(InvalidInput):
         inverse_rate_penalty(torch.zeros(2, 2), 0.1)
 

@@ -54,7 +54,9 @@ def test_the_dual_is_the_supremum_of_the_constrained_ball(e, d, c):
 def test_closed_form_without_any_observed_error():
     """eh = dh = 0: the closest laws give up e^-c to e, so C = 4 e^-c (1 - e^-c) while e^-c > 1/2, and 1 beyond."""
     for c in (1e-9, 1e-3, 0.1, 0.6):
-        assert joint_upper(Fraction(0), Fraction(0), c) == pytest.approx(-4 * math.exp(-c) * math.expm1(-c), rel=1e-14)
+        assert joint_upper(Fraction(0), Fraction(0), c) == pytest.approx(
+            -4 * math.exp(-c) * math.expm1(-c), rel=1e-14, abs=0
+        )
     assert joint_upper(Fraction(0), Fraction(0), math.log(2)) == 1.0
 
 
@@ -94,7 +96,7 @@ def test_chebyshev_cantelli_at_the_best_mu_is_the_joint_cbound_for_free():
     joint = b.majority_vote_cbound_joint(**given_)
     t, _ = best_slope(0.04, 0.12, pair_complexity(3.0, 10**5, -math.log(0.05)))
     best = t / (2 + 2 * t)
-    assert b.majority_vote_chebyshev_cantelli(**given_, mu=best).value == pytest.approx(joint.value, rel=1e-12)
+    assert b.majority_vote_chebyshev_cantelli(**given_, mu=best).value == pytest.approx(joint.value, rel=1e-12, abs=0)
     mus = np.linspace(-1, 0.45, 60)
     each = [b.majority_vote_chebyshev_cantelli(**given_, mu=float(mu)).value for mu in mus]
     assert min(each) >= joint.value * (1 - 1e-13)
@@ -107,7 +109,7 @@ def test_the_paid_list_costs_ln_g():
     given_ = {"joint_error": 0.04, "disagreement": 0.12, "kl": 3.0, "n": 10**4, "method": "kl"}
     alone = b.majority_vote_chebyshev_cantelli(**given_, mu=0.05, delta=0.05 / 4)
     four = b.majority_vote_chebyshev_cantelli(**given_, mu=(0.05, -3.0, -4.0, -5.0), delta=0.05)
-    assert four.value == pytest.approx(alone.value, rel=1e-13)
+    assert four.value == pytest.approx(alone.value, rel=1e-13, abs=0)
     assert alone.value > b.majority_vote_chebyshev_cantelli(**given_, mu=0.05, delta=0.05).value
 
 
@@ -116,7 +118,9 @@ def test_mu_zero_is_a_tandem_bound():
     value = b.majority_vote_chebyshev_cantelli(
         joint_error=0.04, disagreement=0.12, kl=3.0, n=10**4, mu=0.0, delta=0.05
     ).value
-    assert value == pytest.approx(4 * float(multinomial_kl_upper([0.04, 0.12, 0.84], [1.0, 0.0, 0.0], c)), rel=1e-13)
+    assert value == pytest.approx(
+        4 * float(multinomial_kl_upper([0.04, 0.12, 0.84], [1.0, 0.0, 0.0], c)), rel=1e-13, abs=0
+    )
     assert values_at(Fraction(0)) == (4, 0, 0)
 
 
@@ -134,7 +138,9 @@ def test_e17_monotone_in_everything_that_widens_the_ball():
 def test_the_constant_is_xi_plus_n():
     n, kl, level = 1000, 5.0, 3.0
     assert pair_complexity(kl, n, level) == pytest.approx(
-        (10.0 + math.log(float(maurer_xi(n)) + n) + 3.0) / n, rel=1e-14
+        (10.0 + math.log(float(maurer_xi(n)) + n) + 3.0) / n,
+        rel=1e-14,
+        abs=0,
     )
     assert float(maurer_xi(1)) + 1 > 2  # 2n, as in published code, is too small at n = 1 and 2
     assert float(maurer_xi(2)) + 2 > 4

@@ -11,6 +11,7 @@ from torch import nn
 from nonvacuous.numerics.methods import METHODS, find_method, implementation
 from nonvacuous.theory.errors import InvalidInput, MissingExtra, UnknownKey
 
+WIDE = {"weight_std": 1.4, "bias_std": 0.3, "noise_variance": 1.0, "tolerance": 1e-2}
 CONFIGS = {
     "laplace": [
         {"likelihood": "gaussian", "prior_precision": 1.0, "noise_variance": 0.1, "route": "weight"},
@@ -19,6 +20,9 @@ CONFIGS = {
         {"likelihood": "softmax", "prior_precision": 1.0, "samples": 50, "route": "function"},
         {"likelihood": "softmax", "prior_precision": 1.0, "link": "probit"},
     ],
+    "deep_ensemble": [WIDE | {"members": 5}],
+    "rnd": [WIDE | {"heads": 15}, WIDE | {"heads": 15, "centred": True}],
+    "bayesian_rnd": [WIDE | {"heads": 15}, WIDE | {"heads": 15, "directions": "per_head"}],
 }
 CASES = [(method, choice) for method in METHODS for choice in CONFIGS.get(method.name, [])]
 EACH = pytest.mark.parametrize(("method", "choice"), CASES, ids=lambda value: getattr(value, "name", None))
@@ -37,7 +41,7 @@ def problem(likelihood, seed=0):
 
 def fitted(method, choice, seed=7):
     parts = implementation(method)
-    net, x, y = problem(choice["likelihood"])
+    net, x, y = problem(choice.get("likelihood", "gaussian"))
     return parts, net, x, y, parts.fit(net, (x, y), parts.config(**choice), seed=seed, device="cpu")
 
 
@@ -61,7 +65,7 @@ def test_shapes_and_meaning(method, choice):
     assert got.variance.shape == (5, 3, 3)
     torch.testing.assert_close(got.variance, got.variance.mT, rtol=0, atol=1e-14)
     assert (torch.linalg.eigvalsh(got.variance) > -1e-14 * got.variance.abs().max()).all()
-    if choice["likelihood"] == "softmax":
+    if choice.get("likelihood", "gaussian") == "softmax":
         assert got.probs.shape == (5, 3)
         torch.testing.assert_close(got.probs.sum(1), torch.ones(5, dtype=torch.float64), rtol=0, atol=1e-14)
         assert got.noise_variance is None
@@ -87,7 +91,7 @@ def test_deterministic_for_a_seed_whatever_the_global_state(method, choice):
 @EACH
 def test_the_model_is_never_modified(method, choice):
     parts = implementation(method)
-    net, x, y = problem(choice["likelihood"])
+    net, x, y = problem(choice.get("likelihood", "gaussian"))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     posterior = parts.fit(net, (x, y), parts.config(**choice), seed=0, device="cpu")
     parts.predict(posterior, x)
@@ -102,7 +106,7 @@ def test_the_model_is_never_modified(method, choice):
 def test_round_trip_through_a_file(method, choice, tmp_path):
     parts, _, x, _, posterior = fitted(method, choice)
     parts.save(posterior, tmp_path / "posterior")
-    other, _, _ = problem(choice["likelihood"], seed=99)  # the same architecture with other weights
+    other, _, _ = problem(choice.get("likelihood", "gaussian"), seed=99)  # the same architecture with other weights
     again = parts.load(tmp_path / "posterior", other)
     equal(parts.predict(posterior, x), parts.predict(again, x))
     torch.testing.assert_close(parts.sample(posterior, x, 2, 3), parts.sample(again, x, 2, 3), rtol=0, atol=0)
@@ -113,7 +117,7 @@ def test_bad_input_is_refused(method, choice):
     parts, net, x, y, posterior = fitted(method, choice)
     config = parts.config(**choice)
     bad_x = torch.where(torch.arange(2) == 0, torch.nan, x)
-    broken = problem(choice["likelihood"])[0]
+    broken = problem(choice.get("likelihood", "gaussian"))[0]
     with torch.no_grad():
         broken[0].weight[0, 0] = torch.nan
     for model, data in [

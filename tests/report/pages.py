@@ -33,6 +33,13 @@ SERIES: Mapping[str, Mapping[str, Any]] = {
     },
     "Identity": {"difference": [0.0, 1e-20, -1e-20]},
     "Inequality": {"slack": [0.5, 1e-9, -0.1]},
+    "EqualInLaw": {
+        "tests": ["variance: mean"],
+        "p": [0.4],
+        "columns": ["variance", "trace"],
+        "observed": [[-1.0, 0.1, 1.2], [-0.9, 0.0, 0.9]],
+        "stated": [[-1.1, 0.0, 1.1], [-1.0, 0.0, 1.0]],
+    },
     "Ordering": {"mean": [0.4, -0.3], "half": [0.1, 0.05], "differences": [[0.3, 0.5, 0.4], [-0.3, -0.2, -0.4]]},
 }
 

@@ -17,6 +17,7 @@ from pages import SERIES, check
 from nonvacuous.report.drawing import svg
 from nonvacuous.report.figures import FIGURES, LEFT, RIGHT, draw_check, draw_controls
 from nonvacuous.report.formulas import inline
+from nonvacuous.report.plotting import tick
 from nonvacuous.report.strip import LOW, position, rows, scale
 from nonvacuous.statements import STATEMENTS
 
@@ -98,6 +99,37 @@ def test_limit_without_a_rate_uses_the_axes_as_given() -> None:
 @pytest.mark.parametrize(("claim", "name"), [("Identity", "difference"), ("Inequality", "slack")])
 def test_slack_is_shown_as_it_is(claim: str, name: str) -> None:
     np.testing.assert_allclose(points(drawn(check(claim)))[:, 1], [float(x) for x in SERIES[claim][name]])
+
+
+def test_a_slack_as_small_as_rounding_is_shaded_and_its_one_point_is_called_one() -> None:
+    record = check("Inequality")
+    record["series"] = {"slack": [6.9e-16]}
+    source = svg(draw_check, record, name="a", label="")  # an overflow would be an error
+    axes = drawn(record)
+    shaded = axes.patches[0].get_bbox()
+    assert (shaded.y0, shaded.y1) == (0, axes.get_ylim()[1])
+    low, high = axes.get_xlim()
+    assert [t for t in axes.get_xticks() if low <= t <= high] == [1]
+    assert "∞" not in source
+
+
+def test_labels_of_one_axis_are_written_alike() -> None:
+    labels = [tick(value) for value in (0.00125, 0.0005, 0.00025, 0.0, -0.0005, 1e-5)]
+    assert labels == ["0.00125", "0.0005", "0.00025", "0", "−0.0005", "1.0×10⁻⁵"]
+
+
+def test_shares_near_the_edge_do_not_run_into_their_names() -> None:
+    record = check("HighProbabilityBound")
+    record["series"] = {"delta": 0.2, "failure": 4e-22, "moment": 0.9, "constant": 1.0}
+    axes = drawn(record)
+    assert [text.get_ha() for text in axes.texts] == ["left", "center"]
+
+
+def test_a_law_is_shown_as_its_quantiles_against_the_stated_ones() -> None:
+    found = points(drawn(check("EqualInLaw")))
+    assert {tuple(point) for point in found} == {
+        (-1.1, -1.0), (0.0, 0.1), (1.1, 1.2), (-1.0, -0.9), (0.0, 0.0), (1.0, 0.9)
+    }  # fmt: skip
 
 
 def test_controls_are_clipped_to_the_axis_and_named() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nonvacuous.report.markup import Html, el, page_name, prose, short, superscript
+from nonvacuous.report.markup import Html, el, page_name, prose, short, superscript, tidy
 
 
 @given(st.text(), st.text())
@@ -45,6 +45,20 @@ def test_numbers_are_short(value: float | str, shown: str) -> None:
 @given(st.text(min_size=1))
 def test_page_names_stay_in_their_folder(key: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9._-]+\.html", page_name("pb." + key))
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("resolves 2.4e-15 relative; misses by inf times", "resolves 2.4×10⁻¹⁵ relative; misses by ∞ times"),
+        ("moment 2.48601695963 against the constant 0.999999000001", "moment 2.48602 against the constant 0.999999"),
+        ("no wider than 0.0e+00, slack -2.87e-05", "no wider than 0, slack −2.9×10⁻⁵"),
+        ("25 losses, delta 0.05, x1.2345678y, pb.1e5, information", "25 losses, delta 0.05, x1.2345678y, pb.1e5, information"),
+        ("1.0000000001 is not 1, nor is 0.9999999999.", "1.0000000001 is not 1, nor is 0.9999999999."),
+    ],
+)  # fmt: skip
+def test_sentences_of_the_verification_get_readable_numbers(written: str, shown: str) -> None:
+    assert tidy(written) == shown
 
 
 def test_superscripts() -> None:

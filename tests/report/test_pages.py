@@ -67,7 +67,7 @@ def test_pages_carry_no_script_and_reach_nothing_outside_the_folder(written: Pat
 def test_result_page_shows_what_the_verdict_says(written: Path) -> None:
     words = read(written, "pb.first.html").words
     for expected in (
-        "supported", "constant off", "resolves 1e-15 relative", "replayed from axioms {Markov}", "Draws are independent.",
+        "supported", "constant off", "resolves 1.0×10⁻¹⁵ relative", "replayed from axioms {Markov}", "Draws are independent.",
         "A note on the PAC Bayesian theorem", "Theorem 1; a < b", "read in the source", "nonvacuous.bounds.seeger_kl",
         "@misc{maurer2004,", "321 MB", "2026-01-02 03:04:05 UTC", "nonvacuous verify pb.first", '{"x": 1.5}', "x ≤ y", "Setting(x=1)",
     ):  # fmt: skip

@@ -10,13 +10,13 @@ from math import comb
 
 from flint import arb
 
-from ..validation import sample_size
+from ..validation import whole_number
 from .context import refine
 
 
 def xi_exact(n: int) -> Fraction:
     """xi(n) as a rational number, straight from the defining sum; n terms of n log n bits each, so for n up to a few thousand."""
-    size = sample_size("n", n)
+    size = whole_number("n", n)
     # 0^0 = 1 in Python's integers, as the definition of kl (0 ln 0 = 0) asks.
     total = sum(comb(size, k) * k**k * (size - k) ** (size - k) for k in range(size + 1))
     return Fraction(total, size**size)
@@ -27,7 +27,7 @@ def maurer_xi_ball(n: int, digits: int = 60) -> arb:
 
     Source: Maurer 2004 (cs/0411099) for the constant; closed form derived from the defining sum.
     """
-    size = sample_size("n", n)
+    size = whole_number("n", n)
 
     def closed_form() -> arb:
         x = arb(size)

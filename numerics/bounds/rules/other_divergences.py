@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -17,7 +18,7 @@ from ....theory.balls.divergences import chi_square_width_ball, power_width_ball
 from ....theory.balls.wasserstein import wasserstein_ball
 from ....theory.errors import InvalidInput
 from ....theory.validation import finite, float_array, log_inverse_delta, non_negative, sample_size, unit_interval
-from ..one_draw import DRAW_EVENT, LN2, QUANTITY, SAMPLE_EVENT
+from ..one_draw import DRAW_EVENT, QUANTITY, SAMPLE_EVENT
 from ..one_draw import EVENT as ONE_DRAW_EVENT
 from ..renyi import EVENT as RENYI_EVENT
 from ..renyi import MOMENT_EVENT
@@ -73,7 +74,7 @@ def _one_draw_events(inputs: Inputs) -> Sequence[Event]:
     if inputs["form"] != "renyi":
         return ((ONE_DRAW_EVENT, level(inputs)),)
     half = log_inverse_delta(log_inv_delta=inputs["log_inv_half_delta"])
-    if half <= LN2:
+    if half <= math.log(2):  # that float is below ln 2
         raise InvalidInput(
             f"Each event of the certificate spends e^-{half!r}.", "Together they would spend everything."
         )

@@ -51,8 +51,9 @@ def _supermartingale(inputs: Inputs, digits: int) -> Ends:
     risk = float(unit_interval("risk", inputs["risk"]) if form == "bounded" else finite("risk", inputs["risk"]))
     first, second = float(finite("rate_sum", inputs["rate_sum"])), float(finite("rate_squares", inputs["rate_squares"]))
     n = sample_size("n", inputs["n"])
-    # Cauchy-Schwarz for n positive rates: n * squares >= sum^2 >= squares (the two sums were rounded outward)
-    if not (first > 0 and n * Fraction(second) >= Fraction(first) ** 2 >= Fraction(second) * (1 - Fraction(1, 2**49))):
+    # Cauchy-Schwarz for n positive rates: n * squares >= sum^2 >= squares (the two sums were rounded outward, perhaps from an underflow)
+    least = (Fraction(second) - Fraction(1, 2**1074)) * (1 - Fraction(1, 2**49))
+    if not (first > 0 and n * Fraction(second) >= Fraction(first) ** 2 >= least):
         raise InvalidInput("The certificate's rate sums are not those of n positive rates.")
     names = {"bounded": (), "variance": ("moment", "deviation")}.get(form, ("moment",))
     declared = {name: Fraction(float(non_negative(name, finite(name, inputs[name])))) for name in names}

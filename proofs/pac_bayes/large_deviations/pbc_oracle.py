@@ -110,7 +110,7 @@ def certificate(s: KnownSetting, **changes: Any) -> Any:
 
 
 def predict(s: KnownSetting) -> OraclePrediction:
-    t = (s.kl + np.log(s.n) + s.log_inv_delta) / (s.n - 1)
+    t = (s.kl + np.log(float(s.n)) + s.log_inv_delta) / (s.n - 1)
     found = mixture_inverse_rate(make_law(s), t, posterior_weights=s.posterior)
     return OraclePrediction(certificate(s).value, float(found.value), float(found.tilt), float(s.n))
 
@@ -130,7 +130,7 @@ def sample(rng: np.random.Generator) -> KnownSetting:
 
 def width(s: KnownSetting) -> float:
     """The width of Iinv, paid three times (once for its error, twice outward), t's 5 ulps halved or kept, and two sums."""
-    t = (s.kl + np.log(s.n) + s.log_inv_delta) / (s.n - 1)
+    t = (s.kl + np.log(float(s.n)) + s.log_inv_delta) / (s.n - 1)
     return 3 * float(mixture_inverse_rate(make_law(s), t, posterior_weights=s.posterior).rounding) + 20 * HALF_ULP
 
 
@@ -154,7 +154,7 @@ def _mutant(function: Any) -> dict[str, Any]:
 def _separate(s: KnownSetting) -> float:
     """E_Q of each model's own inverse rate: smaller, because each tilt is chosen for its own model (and not what is proved)."""
     q = np.asarray(s.posterior) / np.sum(s.posterior)
-    t = (s.kl + np.log(s.n) + s.log_inv_delta) / (s.n - 1)
+    t = (s.kl + np.log(float(s.n)) + s.log_inv_delta) / (s.n - 1)
     each = [
         mixture_inverse_rate(
             make_law(replace(s, numbers=s.numbers[i : i + 1], posterior=np.ones(1))), t, posterior_weights=[1.0]
@@ -230,7 +230,7 @@ CHECKS = (
         "the shipped oracle is the last step, rounded upward",
         FORMULA,
         controls=(
-            Control("n for n - 1", _mutant(lambda s: s.risk + mixture_inverse_rate(make_law(s), (s.kl + np.log(s.n) + s.log_inv_delta) / s.n, posterior_weights=s.posterior).value)),
+            Control("n for n - 1", _mutant(lambda s: s.risk + mixture_inverse_rate(make_law(s), (s.kl + np.log(float(s.n)) + s.log_inv_delta) / s.n, posterior_weights=s.posterior).value)),
             Control("ln n dropped", _mutant(lambda s: s.risk + mixture_inverse_rate(make_law(s), (s.kl + s.log_inv_delta) / (s.n - 1), posterior_weights=s.posterior).value)),
             Control("KL dropped", _mutant(lambda s: certificate(s, kl=0.0).value)),
             Control("KL in bits", _mutant(lambda s: certificate(s, kl=s.kl / np.log(2)).value)),
@@ -244,7 +244,7 @@ CHECKS = (
         HighProbabilityBound(),
         settings=ByBudget(quick=tuple(replace(THREE, n=n) for n in (2, 5, 50))),
         compare=compare_moments,
-        controls=(Control("ln n in place of n", {"predict": lambda s: replace(predict(s), constant=float(np.log(s.n)))}),),
+        controls=(Control("ln n in place of n", {"predict": lambda s: replace(predict(s), constant=float(np.log(float(s.n))))}),),
     ),
     Check(
         "exponential losses: the moment by incomplete gamma functions",

@@ -128,6 +128,16 @@ UPPER = Formula(
     side="upper",
     count=40,
 )
+LOWER = replace(
+    UPPER,
+    expression=lambda s: split_kl_ball(s.frequencies.tolist(), s.levels.tolist(), s.kl, s.n, s.log_inv_delta)[1],
+    shipped=lambda s: (
+        split_kl(frequencies=s.frequencies, levels=s.levels, kl=s.kl, n=s.n, log_inv_delta=s.log_inv_delta).lower
+    ),
+    read=lambda p: p.lower,
+    # a lower inverse q e^-v is off by (v + 8) ulps of itself, so by fewer than 36 half-ulps of 1, and the lowest level is above 1
+    side="lower",
+)
 CONTINUOUS = replace(
     UPPER,
     expression=lambda s: split_kl_continuous_ball(**_parts(s), kl=s.kl, n=s.n, log_inv_delta=s.log_inv_delta),
@@ -173,6 +183,15 @@ CHECKS = (
             Control("M + 1 events for M", _mutant(lambda s: with_numbers(s, parts=s.frequencies.size + 1))),
             Control("lower inverses", _mutant(lambda s: with_numbers(s, lower=True))),
             Control("b_0 forgotten", _mutant(lambda s: with_numbers(s) - s.levels[0])),
+        ),
+    ),
+    Check(
+        "the shipped lower side is the last step, rounded downward",
+        LOWER,
+        controls=(
+            Control("delta spent by each level", {"claim": replace(LOWER, shipped=lambda s: with_numbers(s, parts=1 if s.frequencies.size > 1 else 0.5, lower=True))}),
+            Control("upper inverses", {"claim": replace(LOWER, shipped=with_numbers)}),
+            Control("the lowest level alone", {"claim": replace(LOWER, shipped=lambda s: s.levels[0])}),
         ),
     ),
     Check(

@@ -1,0 +1,154 @@
+"""What may notice a mutant of the bounds: PAC-Bayes checks, derivation steps and tests, with the lines that each reaches."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import gc
+import importlib
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from mutants import Marks, rewrite
+
+ROOMS = ("numerics/bounds", "numerics/certified")
+MACHINERY = {"__init__", "issue", "certificate", "compare", "given", "routes", "recheck"}
+SLOWEST = 20.0  # seconds; a slower check or test is left out
+
+
+@dataclass(frozen=True)
+class Job:
+    """One check, derivation step or test: does it still pass? `reached` are the lines of the bounds it executes."""
+
+    name: str
+    passes: Callable[[], bool]
+    seconds: float = 0.0
+    reached: frozenset[tuple[str, int]] = frozenset()
+
+
+def check_job(result: Any, check: Any) -> Job:
+    """A check of a result, judged as `nonvacuous verify` does, on settings drawn once and without the store."""
+    from nonvacuous.numerics.claims import Formula
+    from nonvacuous.numerics.randomness import generator
+    from nonvacuous.numerics.verdict import judge, judge_formula
+    from nonvacuous.proofs.verification import specs
+
+    predict = check.predict or result.predict
+    known: dict[Any, Any] = {}
+    drawn: list[Any] = []
+    tasks: list[Any] = []
+
+    def formula() -> bool:
+        claim = check.claim
+        if not drawn:  # the first run is of the code as it is: the mutants are judged on the same settings
+            rng = generator(0, result.key, "formula")
+            drawn.extend(claim.sample(rng) for _ in range(claim.count))
+        settings = iter(drawn)
+        once = replace(claim, sample=lambda rng: next(settings))
+        exact = known.get("exact")
+        memory = {(once.expression, once.sample, once.count): exact} if exact else {}
+        outcome = judge_formula(once, predict, np.random.default_rng(0), known=memory)
+        known["exact"] = next(iter(memory.values()))
+        return bool(outcome.ruling == "supported")
+
+    def measured() -> bool:
+        if not tasks:
+            tasks.extend(specs(result, check, "quick", 0, "cpu"))
+        for setting, group in zip(check.settings.of("quick"), tasks, strict=True):
+            parts = []
+            for _, experiment, given, run in group:
+                rows = {k: np.atleast_1d(np.asarray(v)) for k, v in experiment(given, run).items()}
+                size = len(next(iter(rows.values())))
+                parts.append({**{k: np.repeat(np.asarray(v), size) for k, v in run.block.items()}, **rows})
+            joined = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]} if parts else {}
+            if judge(check.claim, check.compare(setting, predict(setting), joined)).ruling != "supported":
+                return False
+        return True
+
+    return Job(f"{result.key}: {check.name}", formula if isinstance(check.claim, Formula) else measured)
+
+
+def proof_jobs() -> Iterator[Job]:
+    from nonvacuous.proofs.pac_bayes import PAC_BAYES
+    from nonvacuous.theory.derivation import replay
+
+    for result in PAC_BAYES:
+        for check in result.checks:
+            yield check_job(result, check)
+        for step in result.derivation:
+            yield Job(f"{result.key}: step", functools.partial(lambda s: replay(s).ok is not False, step))
+
+
+def test_job(item: Any) -> Job:
+    from _pytest.runner import runtestprotocol
+
+    def passes() -> bool:
+        return all(r.passed or r.skipped for r in runtestprotocol(item, log=False, nextitem=None))
+
+    return Job(item.nodeid, passes)
+
+
+REACHED: set[tuple[str, int]] = set()
+
+
+@contextlib.contextmanager
+def marking() -> Iterator[None]:
+    """Within it, executed statements of the bounds enter REACHED."""
+    every = [(file, module_of(file)) for file in files(())]
+    for file, module in every:
+        vars(module)["_reached"] = REACHED
+        rewrite(Marks(file).visit(ast.parse(Path(file).read_text(encoding="utf-8"))), file, module, ())
+    try:
+        yield
+    finally:
+        for file, module in every:
+            rewrite(ast.parse(Path(file).read_text(encoding="utf-8")), file, module, ())
+
+
+def module_of(file: str) -> ModuleType:
+    return importlib.import_module("nonvacuous." + file.removesuffix(".py").replace("/", "."))
+
+
+def traced(job: Job) -> Job | None:
+    """The job with its cost and the lines it reaches; None if it does not pass to begin with."""
+    REACHED.clear()
+    start = time.process_time()
+    ok = quietly(job)
+    seconds = time.process_time() - start
+    if not ok:
+        print(f"left out, does not pass unmutated: {job.name}", flush=True)
+    return replace(job, seconds=seconds, reached=frozenset(REACHED)) if ok and REACHED and seconds < SLOWEST else None
+
+
+def quietly(job: Job) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return job.passes()
+        except Exception:
+            return False
+
+
+def forget() -> None:
+    """Empty every cache that holds values of unmutated code; exact values of `theory` are kept."""
+    for thing in gc.get_objects():
+        if type(thing) is functools._lru_cache_wrapper and not str(thing.__module__).startswith("nonvacuous.theory"):
+            thing.cache_clear()
+
+
+def files(modules: Iterable[str]) -> list[str]:
+    """Paths of the named modules (`seeger`, `certified/kl_newton`), or of all that hold mathematics."""
+    every = [str(p) for room in ROOMS for p in sorted(Path(room).glob("*.py")) if p.stem not in MACHINERY]
+    wanted = [str(name).removesuffix(".py") for name in modules]
+    return [
+        f
+        for f in every
+        if not wanted or any(f.removesuffix(".py").endswith("/" + name.removeprefix("numerics/")) for name in wanted)
+    ]
