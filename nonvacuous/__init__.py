@@ -25,6 +25,9 @@ PUBLIC_NAMES = {
     "cite": ("nonvacuous.citations", "cite"),
     "methods": ("nonvacuous.numerics.methods", None),
     "kernels": ("nonvacuous.numerics.kernels", None),
+    "wide_networks": ("nonvacuous.numerics.wide_networks", None),
+    "kernel_regression": ("nonvacuous.kernel_regression", None),
+    "empirical_ntk": ("nonvacuous.numerics.empirical_ntk", "empirical_ntk"),
     "catalogue": ("nonvacuous.proofs.catalogue", "CATALOGUE"),
 }
 

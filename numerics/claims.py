@@ -80,7 +80,19 @@ class Ordering:
     """One quantity is larger than another on average over independent replicates. Evidence: `Paired`."""
 
 
-Claim = Identity | Inequality | Formula | Agreement | HighProbabilityBound | LimitWithRate | Ordering
+@dataclass(frozen=True)
+class EqualInLaw:
+    """Random numbers have a stated law, exactly at the tested size. Evidence: `Samples`.
+
+    `distance` is the Kolmogorov distance of a column's law from the stated one that must be found with probability
+    `power`; the sample size is planned from them and from the number of tests.
+    """
+
+    distance: float = 0.05
+    power: float = 0.9
+
+
+Claim = Identity | Inequality | Formula | Agreement | HighProbabilityBound | LimitWithRate | Ordering | EqualInLaw
 
 
 # --- evidence: what `compare` returns for each claim --------------------------------------------------------------
@@ -143,4 +155,20 @@ class Paired:
     differences: FloatArray
 
 
-Evidence = Enclosures | Comparison | Coverage | Ladder | Paired
+@dataclass(frozen=True)
+class Samples:
+    """Independent draws, one row each, of one or more numbers (columns) whose marginal laws are claimed.
+
+    What a law is held to, each optional: `reference` draws of the stated law by another route, as many rows; `cdf`, the
+    stated distribution functions at the `observed` numbers; `mean` and `variance` of the stated laws.
+    """
+
+    names: tuple[str, ...]
+    observed: FloatArray
+    reference: FloatArray | None = None
+    cdf: FloatArray | None = None
+    mean: FloatArray | None = None
+    variance: FloatArray | None = None
+
+
+Evidence = Enclosures | Comparison | Coverage | Ladder | Paired | Samples

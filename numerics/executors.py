@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..theory.errors import InvalidInput, MissingExtra
+
 
 def serial(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """Run in this process."""
@@ -44,3 +46,34 @@ class _single_threaded:
 def execute(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[Any]:
     """`serial` for one job, `pool` otherwise."""
     return serial(function, tasks) if jobs == 1 else pool(function, tasks, jobs)
+
+
+def cluster(
+    function: Callable[..., Any],
+    tasks: Iterable[tuple[Any, ...]],
+    address: str,
+    *,
+    resources: dict[str, int] | None = None,
+) -> Iterator[Any]:
+    """Run on the workers of a Dask scheduler; results come as they finish. A task whose worker dies runs again on another one.
+
+    resources: what a task needs of a worker, for example {"GPU": 1}: workers are started with `--resources "GPU=1"`, one to a card.
+    Raises `MissingExtra` without dask, `InvalidInput` where no scheduler answers.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ModuleNotFoundError as error:
+        raise MissingExtra("A cluster needs dask and distributed.", "pip install 'nonvacuous[dask]'") from error
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InvalidInput(
+            f"No Dask scheduler answers at {address!r} ({error}).", "Start one with `dask scheduler`."
+        ) from error
+    with client:
+        futures = [client.submit(function, *task, pure=False, retries=2, resources=resources) for task in tasks]
+        try:
+            for future in as_completed(futures, loop=client.loop):
+                yield future.result()
+        finally:
+            client.cancel(futures)

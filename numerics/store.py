@@ -134,6 +134,15 @@ def read_rows(folder: Path, spec: Spec) -> Rows | None:
     }
 
 
+def sound_rows(path: Path) -> bool:
+    """Whether a file holds rows whose values are those that were written."""
+    try:
+        table = pq.read_table(path)
+        return bool(table.schema.metadata[b"content"] == _content(table))
+    except (OSError, pa.ArrowException, KeyError, TypeError):
+        return False
+
+
 def read_provenance(folder: Path, spec: Spec) -> dict[str, Any]:
     """Who measured the rows: version, git state, device, libraries, seconds, peak memory."""
     return dict(json.loads(pq.read_schema(spec.path(folder)).metadata[b"nonvacuous"]))

@@ -17,6 +17,7 @@ from .claims import (
     Comparison,
     Coverage,
     Enclosures,
+    EqualInLaw,
     Evidence,
     FloatArray,
     Formula,
@@ -27,8 +28,10 @@ from .claims import (
     LimitWithRate,
     Ordering,
     Paired,
+    Samples,
 )
 from .intervals import ALPHA, multiplier
+from .laws import corrected, law_tests, planned_samples, quantiles
 
 Ruling = Literal["supported", "refuted", "inconclusive"]
 SEPARATION = 10.0  # a control must miss by ten times what the check resolves
@@ -332,6 +335,26 @@ def _ordering(claim: Ordering, evidence: Evidence) -> Outcome:
     )
 
 
+def _equal_in_law(claim: EqualInLaw, evidence: Evidence) -> Outcome:
+    assert isinstance(evidence, Samples)
+    tests = law_tests(evidence)
+    names, p = [test.name for test in tests], corrected([test.p for test in tests])
+    samples, wanted = len(evidence.observed), planned_samples(claim.distance, claim.power, len(tests))
+    rejected = [name for name, value in zip(names, p, strict=True) if value < ALPHA]
+    ruling: Ruling = "refuted" if rejected else "inconclusive" if samples < wanted else "supported"
+    least = min(p)
+    detail = f"{len(tests)} tests on {samples} draws, least p-value after Holm's correction {least:.2g}"
+    if rejected:
+        detail += f"; rejected: {', '.join(rejected)}"[:300]
+    return Outcome(
+        ruling,
+        math.log(least) / math.log(ALPHA) if least > 0 else math.inf,
+        f"finds a Kolmogorov distance of {claim.distance:g} with probability {claim.power:g} from {wanted} draws",
+        detail,
+        {"tests": names, "p": p, "columns": list(evidence.names), **quantiles(evidence)},
+    )
+
+
 def _weighted_constant(design: FloatArray, value: FloatArray, error: FloatArray) -> tuple[float, float]:
     """Constant term of a weighted least-squares fit with known standard errors, and its standard error."""
     scaled = design / error[:, None]
@@ -370,4 +393,5 @@ PROCEDURES: dict[type, Callable[[Any, Evidence], Outcome]] = {
     HighProbabilityBound: _high_probability,
     LimitWithRate: _limit,
     Ordering: _ordering,
+    EqualInLaw: _equal_in_law,
 }

@@ -128,18 +128,7 @@ def verify(
     results = select(catalogue, names)
     prepare(out)
     deadline = time.monotonic() + time_limit if time_limit is not None else None
-    missing: dict[str, dict[str, Task]] = {}
-    reused: set[str] = set()
-    for result in results:
-        for variant in _variants(result):
-            for task in (task for group in specs(result, variant, budget, seed, device) for task in group):
-                identity = task[0].identity
-                if identity in reused or identity in missing.get(result.key, ()):
-                    continue  # shared by a check and its controls
-                if has_rows(out, task[0]):
-                    reused.add(identity)
-                else:
-                    missing.setdefault(result.key, {})[identity] = task
+    missing, reused = missing_rows(results, out, budget, seed, device)
     tasks = [("measure", out, *task) for pending in missing.values() for task in reversed(pending.values())]
     standing = {
         r.key: v for r in results if r.key not in missing and (v := standing_verdict(out, r, budget, seed, device))
@@ -172,6 +161,25 @@ def verify(
         yield Postponed(late)
 
 
+def missing_rows(
+    results: Sequence[Result], out: Path, budget: Budget, seed: int, device: str
+) -> tuple[dict[str, dict[str, Task]], set[str]]:
+    """By result and identity, what is not in the store yet; and the identities of what is."""
+    missing: dict[str, dict[str, Task]] = {}
+    reused: set[str] = set()
+    for result in results:
+        for variant in _variants(result):
+            for task in (task for group in specs(result, variant, budget, seed, device) for task in group):
+                identity = task[0].identity
+                if identity in reused or identity in missing.get(result.key, ()):
+                    continue  # shared by a check and its controls
+                if has_rows(out, task[0]):
+                    reused.add(identity)
+                else:
+                    missing.setdefault(result.key, {})[identity] = task
+    return missing, reused
+
+
 def _note(event: Event, failed: set[str], judged: set[str], measured: dict[str, int]) -> Iterator[Event]:
     if isinstance(event, Failed):
         failed.add(event.key)
@@ -201,6 +209,13 @@ def _perform(action: str, *arguments: Any) -> Event:
 
 def measure(out: Path, spec: Spec, experiment: Any, setting: Any, run: Run) -> Measured:
     """Run one experiment and store its rows with their provenance."""
+    rows, provenance = run_experiment(experiment, setting, run)
+    write_rows(out, spec, rows, provenance)
+    return Measured(spec.key, provenance["seconds"])
+
+
+def run_experiment(experiment: Any, setting: Any, run: Run) -> tuple[Rows, dict[str, Any]]:
+    """The rows of one experiment, and who measured them, where and for how long."""
     start = time.perf_counter()
     rows = {name: np.atleast_1d(np.asarray(value)) for name, value in experiment(setting, run).items()}
     seconds = time.perf_counter() - start
@@ -210,9 +225,10 @@ def measure(out: Path, spec: Spec, experiment: Any, setting: Any, run: Run) -> M
         "peak_memory_mb": peak_memory_mb(),
         "seed": run.seed,
         "block": dict(run.block),
+        "device": run.device,
+        "dtype": run.dtype,
     }
-    write_rows(out, spec, rows, {**provenance, "device": run.device, "dtype": run.dtype})
-    return Measured(spec.key, seconds)
+    return rows, provenance
 
 
 def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: str) -> dict[str, Any]:

@@ -101,4 +101,25 @@ LAGRANGE = TextbookAxiom(
     "If T = x g(T) as power series with g(0) not 0, then [x^n] H(T(x)) = [t^n] H(t) g(t)^(n-1) (g(t) - t g'(t)).",
 )
 
+MCDIARMID = TextbookAxiom(
+    "McDiarmid",
+    "If changing one of n independent inputs changes g by at most c/n, then P(g - E g >= c sqrt(ln(1/delta)/(2n))) <= delta.",
+)
+RADEMACHER_CONTRACTION = TextbookAxiom(
+    "Ledoux-Talagrand contraction",
+    "E sup_f sum_i s_i l_i(f(x_i)) <= E sup_f sum_i s_i f(x_i) for 1-Lipschitz l_i and independent fair signs s_i.",
+)
+
+GAUSSIAN_INDEPENDENCE = TextbookAxiom(
+    "Uncorrelated Gaussians", "Parts of a jointly Gaussian vector are independent if their cross-covariance is 0."
+)
+BOUNDED_CONVERGENCE = TextbookAxiom(
+    "Bounded convergence", "If |X_n| <= c and X_n -> X in probability, then E |X_n - X| -> 0."
+)
+
+FUNK_HECKE = TextbookAxiom(
+    "Funk-Hecke",
+    "A function of x.y on the unit sphere acts on harmonics of degree k as the mean of it times P_k(x.y), P_k Gegenbauer, P_k(1) = 1.",
+)
+
 AXIOMS = tuple(value for value in list(globals().values()) if isinstance(value, TextbookAxiom))

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..theory.errors import NonvacuousError
-from . import catalogue, certificates, scaffold, verification
+from . import catalogue, certificates, scaffold, sweep, verification
 
 EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 3, 4, 130
 
@@ -42,7 +42,7 @@ def options(
     pass
 
 
-for module in (catalogue, certificates, verification, scaffold):
+for module in (catalogue, certificates, verification, sweep, scaffold):
     module.register(app)
 
 

@@ -78,7 +78,7 @@ def recursive_pac_bayes(
     """
     q, size = float(unit_interval("risk", scalar("risk", risk))), sample_size("n", n)
     first_kl = float(non_negative("kl", scalar("kl", kl)))
-    later = list(steps) if isinstance(steps, list | tuple) else [steps]
+    later: list[Any] = list(steps) if isinstance(steps, list | tuple) else [steps]
     if not all(isinstance(step, RecursiveStep) for step in later):
         raise InvalidInput(
             "steps are no RecursiveStep objects.", "Build them with RecursiveStep(gamma, frequencies, kl, n)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -72,8 +73,8 @@ def product_kernel(
     columns = []
     try:
         for j in range(len(other)):
-            _, pull = torch.func.vjp(call(other[j : j + 1]), network.random)
-            (directions,) = torch.func.vmap(pull)(basis[:, None, :])
+            pullback: Any = torch.func.vjp(call(other[j : j + 1]), network.random)[1]
+            (directions,) = torch.func.vmap(pullback)(basis[:, None, :])
             columns.append(torch.func.vmap(along, chunk_size=chunk)(directions))
     except (RuntimeError, NotImplementedError) as error:
         raise InvalidInput(

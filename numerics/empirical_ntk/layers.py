@@ -55,9 +55,9 @@ def structured_layers(network: FrozenNetwork) -> dict[str, nn.Module]:
     for name, layer in network.module.named_modules():
         plain = type(layer) is nn.Linear or (
             type(layer) in (nn.Conv1d, nn.Conv2d)
-            and layer.groups == 1  # type: ignore[union-attr]
-            and layer.padding_mode == "zeros"  # type: ignore[union-attr]
-            and not isinstance(layer.padding, str)  # type: ignore[union-attr]
+            and layer.groups == 1
+            and layer.padding_mode == "zeros"
+            and not isinstance(layer.padding, str)
         )
         if plain and any(f"{name}.{own}".lstrip(".") in network.random for own in ("weight", "bias")):
             found[name] = layer

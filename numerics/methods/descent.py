@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -61,9 +62,9 @@ def descend(
     names = list(start)
 
     def residual_and_gradient(normals: Normals, wanted: Tensor) -> tuple[Tensor, Normals]:
-        value, pull = torch.func.vjp(lambda w: module.call(w, x), normals)
-        error = value - wanted
-        return error, pull(error)[0]
+        found: Any = torch.func.vjp(lambda w: module.call(w, x), normals)
+        error = found[0] - wanted
+        return error, found[1](error)[0]
 
     run = torch.func.vmap(residual_and_gradient, in_dims=(0, 0))
     normals = {name: value.clone() for name, value in start.items()}
@@ -105,8 +106,9 @@ def largest_eigenvalue(module: NormalModule, normals: Normals, x: Tensor) -> Flo
     members = len(next(iter(normals.values())))
 
     def product(w: Normals, vector: Tensor) -> Tensor:
-        _, pull = torch.func.vjp(lambda v: module.call(v, x), w)
-        return torch.func.jvp(lambda v: module.call(v, x), (w,), pull(vector))[1]
+        pullback: Any = torch.func.vjp(lambda v: module.call(v, x), w)[1]
+        found: Any = torch.func.jvp(lambda v: module.call(v, x), (w,), pullback(vector))
+        return found[1]
 
     run = torch.func.vmap(product, in_dims=(0, 0))
     outputs = module.outputs

@@ -101,10 +101,10 @@ def normal_module(
 
     x: inputs that it is going to see, for the checks. Raises `InvalidInput`, `AssumptionViolated`.
     """
-    for name, value in (("weight_std", weight_std), ("bias_std", bias_std)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    for name, std in (("weight_std", weight_std), ("bias_std", bias_std)):
+        if isinstance(std, bool) or not isinstance(std, (int, float)) or not 0 <= std < math.inf:
             raise InvalidInput(
-                f"{name} is {value!r}.", "It is a finite number of at least 0 (the weights' larger than 0)."
+                f"{name} is {std!r}.", "It is a finite number of at least 0 (the weights' larger than 0)."
             )
     if weight_std == 0:
         raise InvalidInput("weight_std is 0.", "Such a network does not see its inputs.")

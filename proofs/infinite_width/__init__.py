@@ -5,6 +5,7 @@ from . import (
     bayesian_distillation,
     distillation,
     dynamics,
+    finite_training,
     finite_width,
     kernels,
     neighbours,
@@ -20,6 +21,7 @@ INFINITE_WIDTH = (
     *posteriors.RESULTS,
     *distillation.RESULTS,
     *bayesian_distillation.RESULTS,
+    *finite_training.RESULTS,
     *value_functions.RESULTS,
     *neighbours.RESULTS,
 )

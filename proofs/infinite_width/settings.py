@@ -8,17 +8,16 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from ...numerics.kernels.ensemble import GramBlocks, gram_blocks
 from ...numerics.kernels.fully_connected import fully_connected_kernels, layer_scales
+from ...numerics.wide_networks.gram import GramBlocks, gram_blocks
+from ...theory.activations import Activation, resolve
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite
 
-Activation = Literal["relu", "erf"]
+Trained = Literal["relu", "erf"]  # what the finite networks of this area are trained with
 
 
-def _check_scales(activation: str, weight_scale: Any, bias_scale: Any) -> None:
-    if activation not in ("relu", "erf"):
-        raise InvalidInput(f"activation is {activation!r}.", "Use 'relu' or 'erf'.")
+def _check_scales(weight_scale: Any, bias_scale: Any) -> None:
     depth = len(weight_scale) - 1
     if depth < 1:
         raise InvalidInput("weight_scale needs at least two entries.", "One per weight layer, the readout last.")
@@ -40,7 +39,8 @@ class KernelSetting:
         x, y = finite("x", self.x, ndim=2), finite("y", self.y, ndim=2)
         if x.shape[1] != y.shape[1]:
             raise InvalidInput(f"x has {x.shape[1]} columns and y has {y.shape[1]}.", "Both need the same features.")
-        _check_scales(self.activation, self.weight_scale, self.bias_scale)
+        resolve(self.activation)
+        _check_scales(self.weight_scale, self.bias_scale)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class EnsembleSetting:
     train: Float[np.ndarray, "train features"]
     test: Float[np.ndarray, "test features"]
     labels: Float[np.ndarray, " train"]
-    activation: Activation
+    activation: Trained
     weight_scale: tuple[float, ...]
     bias_scale: tuple[float, ...]
 
@@ -66,7 +66,9 @@ class EnsembleSetting:
             raise InvalidInput(f"train has {train.shape[1]} columns and test has {test.shape[1]}.")
         if len(labels) != len(train):
             raise InvalidInput(f"There are {len(labels)} labels for {len(train)} training inputs.")
-        _check_scales(self.activation, self.weight_scale, self.bias_scale)
+        if self.activation not in ("relu", "erf"):
+            raise InvalidInput(f"activation is {self.activation!r}.", "Use 'relu' or 'erf'.")
+        _check_scales(self.weight_scale, self.bias_scale)
 
     @property
     def architecture(self) -> dict[str, Any]:

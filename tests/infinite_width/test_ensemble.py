@@ -7,7 +7,8 @@ import pytest
 import scipy.linalg
 
 from nonvacuous.numerics.intervals import multiplier
-from nonvacuous.numerics.kernels.ensemble import (
+from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels
+from nonvacuous.numerics.wide_networks import (
     SingularGram,
     ensemble_covariance,
     ensemble_mean,
@@ -16,7 +17,6 @@ from nonvacuous.numerics.kernels.ensemble import (
     rnd_variance,
     smoother,
 )
-from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels
 from nonvacuous.theory.errors import InvalidInput, NumericalFailure
 
 EPS = np.finfo(np.float64).eps

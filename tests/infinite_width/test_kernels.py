@@ -6,10 +6,10 @@ from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nonvacuous.numerics.kernels.erf import erf_dual
+from nonvacuous.numerics.kernels.duals.rectified import sine_minus_t_cosine
+from nonvacuous.numerics.kernels.duals.table import dual_activation
 from nonvacuous.numerics.kernels.fully_connected import fully_connected_kernels, nngp_kernel, ntk_kernel
 from nonvacuous.numerics.kernels.pairs import affine, input_state
-from nonvacuous.numerics.kernels.relu import relu_dual, sine_minus_t_cosine
 from nonvacuous.theory.balls.dual_activations import fully_connected_pair
 from nonvacuous.theory.errors import InvalidInput
 
@@ -50,17 +50,16 @@ def test_kernels_keep_their_digits_at_every_separation(activation, separation):
             assert (errors <= 10 + 4 * amplification).all(), (depth, bias, errors)
 
 
-@pytest.mark.parametrize("dual", [relu_dual, erf_dual])
-def test_squared_distances_keep_their_digits(dual):
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_squared_distances_keep_their_digits(name):
     rng = np.random.default_rng(4)
-    name = "relu" if dual is relu_dual else "erf"
     for separation in (1e-1, 1e-4, 1e-8, 1e-12):
         for bias in (0.0, 0.3):
             x = rng.normal(size=4)
             y = x + separation * rng.normal(size=4)
             state = input_state(x[None], y[None], 1.2, bias)
             for depth in (1, 2, 3):
-                state = affine(dual(state), 1.2, bias)
+                state = affine(dual_activation(name, state), 1.2, bias)
                 scales = {"weight_scale": [1.2] * (depth + 1), "bias_scale": [bias] * (depth + 1)}
                 exact = fully_connected_pair(list(x), list(y), activation=name, digits=80, **scales)
                 with ctx.workdps(80):
@@ -136,7 +135,7 @@ def test_relu_ntk_has_a_kink_and_nngp_has_none():
     drop = drop + np.diag(ntk_kernel(y, **architecture)) - ntk_kernel(y, x, **architecture)[:, 0]
     slopes = np.diff(np.log(drop)) / np.diff(np.log(steps))
     assert np.abs(slopes - 1).max() < 0.02
-    state = affine(relu_dual(input_state(x, y, 1.4, 0.3)), 1.4, 0.3)
+    state = affine(dual_activation("relu", input_state(x, y, 1.4, 0.3)), 1.4, 0.3)
     slopes = np.diff(np.log(state.squared_distance[0])) / np.diff(np.log(steps))
     assert np.abs(slopes - 2).max() < 0.02
 

@@ -24,9 +24,10 @@ def grid_sizes_ball(n: int, first: Exact, second: Exact, c1: Exact, c2: Exact) -
     a, b = to_ball(exact_fraction("first", first)), to_ball(exact_fraction("second", second))
     r1, r2 = (to_ball(exact_fraction("c", c)) for c in (c1, c2))
     inner = ((arb(n - 1) / a + 1).sqrt() + 1) / 2
-    nu1 = _ceiling(inner.log() / r1.log())
+    steps = inner.log() / r1.log()
+    nu1 = 1 if steps <= 1 else _ceiling(steps)  # also where the ball of a tiny number contains 0
     outer = ((arb(1).exp() - 2) * n / (4 * b)).sqrt().log() / r2.log()
-    return max(1, nu1), max(1, _ceiling(outer) + 1)
+    return nu1, max(1, _ceiling(outer) + 1)
 
 
 def empirical_bernstein_ball(

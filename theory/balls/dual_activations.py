@@ -6,23 +6,23 @@ inputs like every naive code, and buys them back with precision until the enclos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from flint import arb, ctx
 
+from ..activations import Activation, Scaled, resolve
 from ..errors import InvalidInput, NumericalFailure
 from .context import to_ball
+from .dual_table import Dual, dual_of
 
 _MAX_DIGITS = 4000
-
-Dual = Callable[[arb, arb, arb, arb], tuple[arb, arb]]
 
 
 @dataclass(frozen=True)
 class PairKernels:
-    """Enclosures of K(x,y), T(x,y), K(x,x), K(y,y), T(x,x) and T(y,y)."""
+    """Enclosures of K(x,y), T(x,y), K(x,x), K(y,y), T(x,x) and T(y,y); the tangent kernel through sign is NaN."""
 
     nngp: arb
     ntk: arb
@@ -31,33 +31,22 @@ class PairKernels:
     ntk_xx: arb
     ntk_yy: arb
 
+    @property
+    def nngp_distance(self) -> arb:
+        """K(x,x) + K(y,y) - 2 K(x,y); cancels at nearly equal inputs."""
+        return self.nngp_xx + self.nngp_yy - 2 * self.nngp
 
-def relu_dual(a: arb, b: arb, c: arb, discriminant: arb) -> tuple[arb, arb]:
-    """(E phi(u) phi(v), E phi'(u) phi'(v)) for phi = max(z, 0) and (u, v) ~ N(0, [[a, c], [c, b]]).
-
-    `discriminant` is ab - c^2.
-    """
-    if a.is_zero() or b.is_zero():  # the theory's convention for a zero vector: angle 0
-        return arb(0), arb(1) / 2
-    sine = discriminant.sqrt()
-    angle = arb.atan2(sine, c)
-    return (sine + (arb.pi() - angle) * c) / (2 * arb.pi()), (arb.pi() - angle) / (2 * arb.pi())
-
-
-def erf_dual(a: arb, b: arb, c: arb, discriminant: arb) -> tuple[arb, arb]:
-    """The same for phi = erf."""
-    root = (1 + 2 * (a + b) + 4 * discriminant).sqrt()
-    return 2 / arb.pi() * arb.atan2(2 * c, root), 4 / (arb.pi() * root)
-
-
-DUALS: dict[str, Dual] = {"relu": relu_dual, "erf": erf_dual}
+    @property
+    def ntk_distance(self) -> arb:
+        """T(x,x) + T(y,y) - 2 T(x,y)."""
+        return self.ntk_xx + self.ntk_yy - 2 * self.ntk
 
 
 def fully_connected_pair(
     x: Sequence[float | Fraction],
     y: Sequence[float | Fraction],
     *,
-    activation: str,
+    activation: Activation,
     weight_scale: Sequence[float | Fraction],
     bias_scale: Sequence[float | Fraction],
     digits: int = 50,
@@ -69,8 +58,8 @@ def fully_connected_pair(
     activation, NumericalFailure if the precision runs out (a kernel that is exactly zero has no relative digits; its
     absolute width is then held to 10^-digits).
     """
-    if activation not in DUALS:
-        raise InvalidInput(f"Activation {activation!r} has no dual here.", f"Use one of {', '.join(DUALS)}.")
+    base = activation.base if isinstance(activation, Scaled) else activation
+    tangent = resolve(base) != "sign"
     if len(x) != len(y) or not len(x):
         raise InvalidInput(f"The inputs have {len(x)} and {len(y)} coordinates.", "Pass two vectors of equal length.")
     if len(weight_scale) != len(bias_scale) or len(weight_scale) < 2:
@@ -79,8 +68,8 @@ def fully_connected_pair(
     working = digits + 20
     while working <= _MAX_DIGITS:
         with ctx.workdps(working):
-            kernels = _recursion(DUALS[activation], *exact)
-            if all(_narrow(ball, digits) for ball in vars(kernels).values()):
+            kernels = _recursion(dual_of(activation), *exact)
+            if all(_narrow(ball, digits) for name, ball in vars(kernels).items() if tangent or name.startswith("nngp")):
                 return kernels
         working *= 2
     raise NumericalFailure(f"The kernels could not be enclosed to {digits} digits with {_MAX_DIGITS} working digits.")
@@ -108,7 +97,9 @@ def _recursion(
     for weight, bias in zip(weights[1:], biases[1:], strict=True):
         w, s = to_ball(weight) ** 2, to_ball(bias) ** 2
         values = [dual(a, a, a, arb(0)), dual(b, b, b, arb(0)), dual(a, b, c, discriminant)]
-        (a, da), (b, db), (c, dc) = ((w * value + s, w * derivative) for value, derivative in values)
+        (a, da), (b, db), (c, dc) = (
+            (w * value + s, arb("nan") if slope is None else w * slope) for value, slope in values
+        )
         t_xx, t_yy, t = a + da * t_xx, b + db * t_yy, c + dc * t
         # Cauchy-Schwarz: the true value is not negative, so the negative part of its ball may be dropped
         discriminant = arb(0) if same else (a * b - c * c).nonnegative_part()

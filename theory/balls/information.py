@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -17,6 +18,10 @@ def gap_ball(information: Exact, sigma: Exact, n: int, digits: int = 60) -> arb:
     i, s = _checked(information, n), exact_fraction("sigma", sigma)
     if not i or not s:
         return arb(0)
+    square = 2 * i * s**2 / n
+    root = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    if root**2 == square:  # the minimum itself: no ball at any precision would tell a float from it
+        return refine(lambda: to_ball(root), digits)
 
     def evaluate() -> arb:
         tilt = to_ball(2 * i / n / s**2).sqrt()

@@ -1,5 +1,5 @@
 """Bayesian random network distillation."""
 
-from ...result import Result
+from . import breaks, error_law, noise, sampling, target
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS = (target.RESULT, error_law.RESULT, noise.RESULT, sampling.RESULT, breaks.RESULT)

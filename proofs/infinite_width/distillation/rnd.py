@@ -13,8 +13,8 @@ from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 
 from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ....numerics.kernels.ensemble import ensemble_covariance, rnd_error_covariance
 from ....numerics.store import Rows
+from ....numerics.wide_networks.ensemble import ensemble_covariance, rnd_error_covariance
 from ....theory.axioms import CONDITIONING, GAUSSIAN_AFFINE, INDEPENDENCE
 from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.infinite_width.distillation import RND_EQUALS_ENSEMBLE

@@ -13,16 +13,17 @@ from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 
 from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ....numerics.kernels.ensemble import ensemble_covariance, ensemble_mean, smoother
 from ....numerics.store import Rows
-from ....theory.axioms import GAUSSIAN_AFFINE, ODE, PROKHOROV, SPECTRAL
+from ....numerics.wide_networks.ensemble import ensemble_covariance, ensemble_mean, smoother
+from ....theory.axioms import GAUSSIAN_AFFINE, PROKHOROV
 from ....theory.balls.dual_activations import fully_connected_pair
-from ....theory.derivation import Algebra, Axiom, Cited, Uses
+from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.infinite_width.dynamics import LIN_COV_INF
 from ...result import ByBudget, Check, Control, Result
 from ..finite_networks import converged_ensemble, table
 from ..kernels import nngp, ntk
 from ..settings import EnsembleSetting, blocks
+from . import flow, linearisation
 
 HALF_ULP = 2.0**-53
 DIGITS = 50
@@ -50,25 +51,14 @@ def covariance_expands() -> list[tuple[Any, Any]]:
     return [((residual * joint * residual.T)[0], four_terms[0])]
 
 
-def flow_of_one_mode() -> list[tuple[Any, Any]]:
-    """In an eigenvector of T_XX: r' = -h r from r0 gives r0 e^{-ht}, whose integral is r0 (1 - e^{-ht})/h."""
-    t, s, h, r0 = sympy.symbols("t s h r0", positive=True)
-    residual = r0 * sympy.exp(-h * t)
-    return [
-        (residual.diff(t), -h * residual),
-        (sympy.integrate(residual.subs(t, s), (s, 0, t)), r0 * (1 - sympy.exp(-h * t)) / h),
-        (sympy.limit((1 - sympy.exp(-h * t)) / h, t, sympy.oo), 1 / h),
-    ]
-
+flow_of_one_mode = flow.flow_of_one_mode  # used by results of this name
 
 DERIVATION = (
     Uses(nngp.RESULT, "the initial outputs f0 at test and training points are jointly N(0, K)"),
     Uses(ntk.RESULT, "the tangent kernel at initialisation converges to T"),
-    Cited("lee2019", "during training the network stays within o(1) of its linearisation, uniformly in time, if T_XX > 0"),
-    Axiom(ODE, "linearised, f_t(X) - y = e^{-t T_XX} (f0(X) - y), and f_t(*) = f0(*) - T_*X int_0^t (f_s(X) - y) ds"),
-    Axiom(SPECTRAL, "T_XX is diagonal in an orthonormal basis, with positive eigenvalues"),
-    Algebra("so the integral is T_XX^{-1} (I - e^{-t T_XX}) (f0(X) - y), which tends to T_XX^{-1} (f0(X) - y)", flow_of_one_mode),
-    Axiom(PROKHOROV, "f_inf(*) = f0(*) + G (y - f0(X)) = M f0 + G y is a continuous image of f0"),
+    Uses(linearisation.RESULT, "during training the network stays within o(1) of its linearisation, uniformly in time, if T_XX > 0"),
+    Uses(flow.FLOW, "linearised, f_t(*) = f0(*) + T_*X A_t (y - f0(X)), which tends to M f0 + G y"),
+    Axiom(PROKHOROV, "a continuous image of f0"),
     Axiom(GAUSSIAN_AFFINE, "so it is Gaussian with mean G y and covariance M K M^T"),
     Algebra("whose four terms carry a plus on the quadratic one", covariance_expands),
 )  # fmt: skip
@@ -289,4 +279,11 @@ CHECKS = (
     ),
 )  # fmt: skip
 
-RESULT = Result(LIN_COV_INF, predict, EXAMPLE, CHECKS, uses=(nngp.RESULT, ntk.RESULT), derivation=DERIVATION)
+RESULT = Result(
+    LIN_COV_INF,
+    predict,
+    EXAMPLE,
+    CHECKS,
+    uses=(nngp.RESULT, ntk.RESULT, linearisation.RESULT, flow.FLOW),
+    derivation=DERIVATION,
+)

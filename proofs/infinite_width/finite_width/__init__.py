@@ -1,5 +1,8 @@
 """Exact facts at finite width."""
 
-from ...result import Result
+from . import moments, unbiased
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS = (
+    *unbiased.RESULTS,
+    *moments.RESULTS,
+)

@@ -47,11 +47,13 @@ def erf_dual() -> Equations:
 
 
 def gap_of_inputs() -> Equations:
-    """For X.Y = c, |X| = r, |Y| = q: |qX - rY|^2 = 2rq (rq - c), and both forms of qX - rY."""
+    """For X.Y = c, |X| = r, |Y| = q: |qX -+ rY|^2 = 2rq (rq -+ c), and both forms of qX - rY."""
     r, q = sympy.symbols("r q", positive=True)
     c, x, y = sympy.symbols("c x y", real=True)
     return [
         (q**2 * r**2 + r**2 * q**2 - 2 * r * q * c, 2 * r * q * (r * q - c)),
+        (q**2 * r**2 + r**2 * q**2 + 2 * r * q * c, 2 * r * q * (r * q + c)),
+        ((r * q - c) * (r * q + c), r**2 * q**2 - c**2),
         (q * (x - y) - (r - q) * y, q * x - r * y),
         (r * (x - y) - (r - q) * x, q * x - r * y),
         ((x - y) * (x + y), x**2 - y**2),
@@ -71,7 +73,7 @@ def gap_through_a_layer() -> Equations:
 
 
 def erf_gap() -> Equations:
-    """The squared distance of two erf features as a sum of non-negative terms (docstring of `numerics.kernels.erf`)."""
+    """The squared distance of two erf features as a sum of non-negative terms (docstring of `numerics.kernels.duals.erf`)."""
     x, y, s, h, g, alpha, beta = sympy.symbols("x y s h g alpha beta", positive=True)  # a = x^2, b = y^2, s = S
     t, p = x**2 + y**2, x * y
     relation = (1 + 2 * x**2) * (1 + 2 * y**2)  # s^2

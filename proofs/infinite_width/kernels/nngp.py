@@ -12,14 +12,15 @@ from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWit
 from ....numerics.intervals import multiplier
 from ....numerics.kernels.fully_connected import fully_connected_kernels, nngp_kernel
 from ....numerics.store import Rows
-from ....theory.axioms import CONDITIONING, FUBINI, GAUSSIAN_AFFINE, LEVY, PROKHOROV, STRONG_LAW
+from ....theory.activations import Activation, LeakyRelu, Rbf
+from ....theory.axioms import CONDITIONING, GAUSSIAN_AFFINE, LEVY, PROKHOROV, STRONG_LAW
 from ....theory.balls.dual_activations import PairKernels, fully_connected_pair
-from ....theory.derivation import Algebra, Axiom
+from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.infinite_width.kernels import NNGP_LIMIT
 from ...result import ByBudget, Check, Control, Result
 from ..finite_networks import gram, readout_shares
 from ..settings import KernelSetting
-from . import dual_algebra
+from . import dual_algebra, price
 
 HALF_ULP = 2.0**-53
 
@@ -40,13 +41,9 @@ DERIVATION = (
     Axiom(STRONG_LAW, "so that covariance converges to K' = sw^2 E phi(u) phi(v) + sb^2, (u,v) ~ N(0, K); for one hidden layer its mean is K' at every n"),
     Axiom(PROKHOROV, "the conditional characteristic function exp(-r^T K_n r/2) is a bounded continuous function of it"),
     Axiom(LEVY, "so the outputs converge in law to N(0, K')"),
-    Algebra("the density p of (u,v) satisfies dp/dc = d^2p/du dv", dual_algebra.heat_equation, (("a", 1, 2), ("b", 1, 2), ("c", -0.5, 0.5))),
-    Axiom(FUBINI, "with phi(u) = phi(0) + int_0^u phi', both derivatives move onto phi: dV/dc = Vd, and dVd/dc = p(0,0) for max(z,0)"),
+    Uses(price.RESULT, "dV/dc = Vd, and dVd/dc = p(0,0) for max(z,0)"),
     Algebra("max(z,0): the closed forms have these slopes and the right values at c = 0", dual_algebra.relu_dual),
     Algebra("erf: Vd is a Gaussian integral, V has that slope and vanishes at c = 0", dual_algebra.erf_dual, (("s", 4, 5), ("c", -1, 1))),
-    Algebra("the gap sqrt(ab) - c of two inputs, from their difference", dual_algebra.gap_of_inputs),
-    Algebra("max(z,0) and a bias carry the gap on without cancellation", dual_algebra.gap_through_a_layer),
-    Algebra("erf carries the squared distance on as a sum of non-negative terms", dual_algebra.erf_gap),
 )  # fmt: skip
 
 # --- prediction ---------------------------------------------------------------------------------------------------
@@ -59,6 +56,9 @@ def predict(s: KernelSetting) -> NNGPPrediction:
 # --- checks: the formula ------------------------------------------------------------------------------------------
 
 
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "erf", "relu", "erf", "gelu", "abs", "sin", LeakyRelu(0.1), Rbf(0.6))
+
+
 def sample_pair(rng: np.random.Generator) -> KernelSetting:
     """One pair of inputs, from far apart to 1e-12 apart, equal, parallel, nearly antiparallel or zero; any depth up to four."""
     layers = int(rng.integers(2, 6))
@@ -68,7 +68,7 @@ def sample_pair(rng: np.random.Generator) -> KernelSetting:
     return KernelSetting(
         x[None],
         y[None],
-        "relu" if rng.integers(2) else "erf",
+        ACTIVATIONS[rng.integers(len(ACTIVATIONS))],
         tuple(rng.uniform(0.5, 1.8, layers).tolist()),
         tuple((rng.choice([0.0, 0.1, 1.0]) * rng.uniform(0.5, 1, layers)).tolist()),
     )
@@ -85,10 +85,10 @@ def exact_pair(s: KernelSetting) -> PairKernels:
 
 
 def rounding_width(s: KernelSetting, kernel: str) -> float:
-    """Relative rounding error of one entry: both duals take relative errors of the norms and of the gap to such errors.
+    """Relative rounding error of one entry: the duals take relative errors of the norms and of the gap to such errors.
 
-    Each layer adds at most 24 roundings on the scale sqrt(k(x,x) k(y,y)); erf's discriminant 1 + 2(a+b) + 4(ab - c^2) is formed
-    from terms of up to 4ab, which adds sqrt(ab) of them.
+    Each layer adds at most 24 roundings on the scale sqrt(k(x,x) k(y,y)); the discriminants of erf and GELU, 1 + 2(a+b) +
+    4(ab - c^2) and the like, are formed from terms of up to 4ab, which adds sqrt(ab) of them.
     """
     both = np.concatenate([s.x, s.y])
     layers = len(s.weight_scale)
@@ -96,10 +96,11 @@ def rounding_width(s: KernelSetting, kernel: str) -> float:
     norms = [
         float(np.sqrt(np.prod(np.sum(both**2, axis=1) * s.weight_scale[0] ** 2 / s.x.shape[1] + s.bias_scale[0] ** 2)))
     ]
-    norms += [w**2 + b**2 for w, b in zip(s.weight_scale[1:], s.bias_scale[1:], strict=True)]  # |erf| <= 1
-    roundings = 24 * layers + (12 * sum(norms) if s.activation == "erf" else 0)
-    value = abs(float(getattr(exact_pair(s), kernel)))
-    return roundings * HALF_ULP * float(np.sqrt(found[0, 0] * found[1, 1])) / (value if value else 1.0)
+    for w, b in zip(s.weight_scale[1:], s.bias_scale[1:], strict=True):
+        norms.append(w**2 * (norms[-1] if s.activation == "gelu" else 1.0) + b**2)  # |gelu z| <= |z|, |erf| <= 1
+    roundings = 24 * layers + (12 * sum(norms) if s.activation in ("erf", "gelu") else 0)
+    scale, value = float(np.sqrt(found[0, 0] * found[1, 1])), abs(float(getattr(exact_pair(s), kernel)))
+    return roundings * HALF_ULP * (scale / value if scale else 1.0)  # a kernel that is exactly 0 has no relative error
 
 
 FORMULA = Formula(
@@ -218,4 +219,6 @@ CHECKS = (
 
 EXAMPLE = KernelSetting(POINTS[:2], POINTS, "erf", (1.5, 1.3, 1.2), (0.3, 0.3, 0.3))
 
-RESULT = Result(NNGP_LIMIT, predict, EXAMPLE, CHECKS, derivation=DERIVATION)
+RESULT = Result(NNGP_LIMIT, predict, EXAMPLE, CHECKS, uses=(price.RESULT,), derivation=DERIVATION)
+
+RESULTS = (RESULT,)

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ....numerics.claims import Agreement, Comparison, Formula, Ladder, LimitWithRate
-from ....numerics.kernels.fully_connected import DUALS, fully_connected_kernels, ntk_kernel
+from ....numerics.kernels.duals.table import dual_activation
+from ....numerics.kernels.fully_connected import fully_connected_kernels, ntk_kernel
 from ....numerics.kernels.pairs import affine, input_state
 from ....numerics.store import Rows
 from ....theory.axioms import CONDITIONING, INDEPENDENCE, LINEARITY, STRONG_LAW
@@ -66,16 +67,17 @@ def wrong_recursion(
     state = input_state(s.x, s.y, s.weight_scale[0], s.bias_scale[0])
     ntk = state.nngp
     for weight, bias in zip(s.weight_scale[1:], s.bias_scale[1:], strict=True):
-        below = DUALS[s.activation](state)
+        below = dual_activation(s.activation, state)
         state = affine(below, weight, bias)
-        derivative = DUALS[s.activation](state).derivative if layer_above else below.derivative
+        derivative = dual_activation(s.activation, state).derivative if layer_above else below.derivative
+        assert derivative is not None
         ntk = state.nngp + (1.0 if unscaled else weight**2) * derivative * ntk
     return ntk - s.bias_scale[-1] ** 2 if frozen else ntk
 
 
 def naive(s: KernelSetting) -> np.ndarray:
-    """The textbook code: cosine, arccosine and square root of ab - c^2 in float64 (ReLU; erf is left as shipped)."""
-    if s.activation == "erf":
+    """The textbook code: cosine, arccosine and square root of ab - c^2 in float64 (ReLU; others are left as shipped)."""
+    if s.activation != "relu":
         return ntk_kernel(s.x, s.y, **s.architecture)
     w, b = s.weight_scale[0], s.bias_scale[0]
     xx, yy, xy = (w**2 * np.sum(p * q, axis=1) / s.x.shape[1] + b**2 for p, q in ((s.x, s.x), (s.y, s.y), (s.x, s.y)))
@@ -187,3 +189,5 @@ CHECKS = (
 )
 
 RESULT = Result(NTK_RECURSION, predict, nngp.EXAMPLE, CHECKS, uses=(nngp.RESULT,), derivation=DERIVATION)
+
+RESULTS = (RESULT,)

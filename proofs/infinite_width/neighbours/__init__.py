@@ -1,5 +1,25 @@
 """Neighbouring theory of kernel regression."""
 
-from ...result import Result
+from . import (
+    alignment,
+    cross_validation,
+    eigenlearning,
+    fine_grained,
+    gaussian_process,
+    lazy,
+    ridgeless,
+    spectral_bias,
+    stochastic_layer,
+)
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS = (
+    gaussian_process.RESULT,
+    eigenlearning.RESULT,
+    cross_validation.RESULT,
+    ridgeless.RESULT,
+    alignment.RESULT,
+    fine_grained.RESULT,
+    stochastic_layer.RESULT,
+    spectral_bias.RESULT,
+    lazy.RESULT,
+)

@@ -1,5 +1,12 @@
 """Posteriors of wide networks, and the training that samples from them."""
 
-from ...result import Result
+from . import finite_sampling, gaussian, growth, order, random_priors, sampling
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS = (
+    *gaussian.RESULTS,
+    *order.RESULTS,
+    *growth.RESULTS,
+    *sampling.RESULTS,
+    *finite_sampling.RESULTS,
+    *random_priors.RESULTS,
+)

@@ -1,5 +1,5 @@
 """Value functions and contextual similarity."""
 
-from ...result import Result
+from . import csd, uvu
 
-RESULTS: tuple[Result, ...] = ()
+RESULTS = (uvu.RESULT, csd.RESULT)

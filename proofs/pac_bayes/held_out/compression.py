@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from math import comb
@@ -258,7 +259,7 @@ CHECKS = (
         controls=(
             Control("the index of the counts forgotten", _mutant(0, lambda s, v: v[0] - _count_index(s))),
             Control("the frequency table forgotten", _mutant(1, lambda s, v: v[1] - _table(s))),
-            Control("entropy in nats", _mutant(1, lambda s, v: v[1] + np.ceil(_entropy(s, np.e)) - np.ceil(_entropy(s, 2)))),
+            Control("entropy in nats", _mutant(1, lambda s, v: v[1] + np.ceil(_entropy(s, math.e)) - np.ceil(_entropy(s, 2)))),
             Control("the levels themselves forgotten", _mutant(0, lambda s, v: v[0] - len(s.level_counts) * s.bits_per_level)),
             Control("the coder's two bits dropped", _mutant(1, lambda s, v: v[1] - 2)),
             Control("bits taken for nats", _mutant(2, lambda s, v: v[2] + v[0] * (1 - LN2))),
@@ -283,7 +284,7 @@ CHECKS = (
         compare=compare_arithmetic,
         controls=(
             Control("the frequency table forgotten", _less("arithmetic", _table)),
-            Control("entropy in nats", _less("arithmetic", lambda s: np.ceil(_entropy(s, 2)) - np.ceil(_entropy(s, np.e)) + 2)),
+            Control("entropy in nats", _less("arithmetic", lambda s: np.ceil(_entropy(s, 2)) - np.ceil(_entropy(s, math.e)) + 2)),
         ),
     ),
     Check(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -158,7 +160,7 @@ def _mutant(function: Any) -> dict[str, Any]:
 def with_numbers(
     s: BernsteinSetting,
     *,
-    e_2: float = float(np.e - 2),
+    e_2: float = float(math.e - 2),
     inner_log: bool = True,
     both: float = 2.0,
     bar_terms: float = 1.0,

@@ -5,6 +5,7 @@ from . import (
     bayesian_distillation,
     distillation,
     dynamics,
+    finite_training,
     finite_width,
     kernels,
     neighbours,
@@ -20,6 +21,7 @@ STATEMENTS = (
     *posteriors.STATEMENTS,
     *distillation.STATEMENTS,
     *bayesian_distillation.STATEMENTS,
+    *finite_training.STATEMENTS,
     *value_functions.STATEMENTS,
     *neighbours.STATEMENTS,
 )

@@ -28,7 +28,7 @@ def _positive_definite(setting: Any) -> bool:
 NTK_PARAMETRISATION = Assumption(
     "NTK parametrisation", "Layer l is sw_l/sqrt(fan in) W h + sb_l b with entries of W and b independent N(0, 1)."
 )
-LIPSCHITZ = Assumption("activation", "phi is Lipschitz; the closed forms here are those of max(z, 0) and erf.")
+LIPSCHITZ = Assumption("activation", "phi is Lipschitz; the closed forms of its dual are the rows `iw.dual.*`.")
 WIDTHS_IN_ORDER = Assumption("widths", "The hidden widths tend to infinity one after the other, from the input on.")
 READOUT_TRAINED = Assumption("readout", "Readout weights and readout bias are drawn from N(0, 1) and trained.")
 SUM_LOSS = Assumption("loss convention", "The loss is 1/2 sum (f - y)^2, without 1/N, and gradient flow has unit rate.")
@@ -41,3 +41,9 @@ SAME_ARCHITECTURE = Assumption("one architecture", "Predictor and target are ind
 FULL_BATCH = Assumption(
     "full-batch descent", "Gradient flow or small-step descent on all parameters; no Adam, no normalisation."
 )
+LINEAR_MODEL = Assumption(
+    "linear in its parameters",
+    "f(x) = f0(x) + J(x)(theta - theta0) with a fixed J: an infinitely wide network in the NTK parametrisation, or the linearisation of "
+    "any network; T = J J^T, and K is the covariance of f0.",
+)
+POSITIVE_DEFINITE_KERNEL = Assumption("invertible kernel", "T_XX is positive definite.")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from ...statement import Kind, Source, Statement
+from ...statement import Assumption, Kind, Source, Statement
 from .common import FULL_BATCH, NTK_PARAMETRISATION, POSITIVE_DEFINITE, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS
+
+INDEPENDENT_TARGET = Assumption(
+    "independent target", "Target and predictor are drawn independently; they may differ in architecture."
+)
+FIXED_SMOOTHER = Assumption(
+    "one smoother", "Training maps labels y to f0 + G (y - f0(X)) with a matrix G that does not depend on the draw."
+)
+BIAS_FREE_RELU = Assumption("bias-free max(z,0)", "Hidden layers apply max(z,0) and no layer has a bias.")
 
 RND_EQUALS_ENSEMBLE = Statement(
     key="iw.rnd_equals_ensemble",
@@ -26,7 +34,133 @@ RND_EQUALS_ENSEMBLE = Statement(
         ),
     ),
     assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
-    function="nonvacuous.numerics.kernels.ensemble.rnd_error_covariance",
+    function="nonvacuous.numerics.wide_networks.ensemble.rnd_error_covariance",
 )
 
-STATEMENTS: tuple[Statement, ...] = (RND_EQUALS_ENSEMBLE,)
+RND_ERROR_LAW = Statement(
+    key="iw.rnd_error_law",
+    title="The law of the distillation error, with any target",
+    kind=Kind.LIMIT,
+    text="A predictor u with kernels K_u and T is trained to convergence on the values g(X) of a frozen independent network g with "
+    "kernel K_g, which may have another architecture. In the limit of infinite width the error u - g at any test points is "
+    "N(0, M (K_u + K_g) M^T) with M = [I, -G] and G = T_*X T_XX^{-1}, T of the predictor alone. It vanishes on X.",
+    latex=r"u_\infty - g \sim \mathcal{N}\left(0, M (K_u + K_g) M^\top\right), \qquad M = [I, -T_{*X} T_{XX}^{-1}]",
+    source=(
+        Source("zanger2026", "Theorem 3.1", "predictor and target of different architectures spelled out", "read"),
+    ),
+    assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, INDEPENDENT_TARGET, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.distillation.distillation_error_covariance",
+)
+
+RND_LINEAR_SMOOTHER = Statement(
+    key="iw.rnd_linear_smoother",
+    title="Distillation measures twice the ensemble under every linear training rule",
+    kind=Kind.IDENTITY,
+    text="If training maps labels to f0 + G (y - f0(X)) with a matrix G that does not depend on the draw, and u0 and g are "
+    "independent with one covariance K, then the error u - g has covariance M (K + K) M^T = 2 M K M^T, twice that of the ensemble "
+    "trained by the same rule. Gradient flow at every time, every number of steps, every ridge towards the start and the readout "
+    "alone are such rules: early stopping does not break the equivalence, comparing a stopped distillation with a converged "
+    "ensemble does.",
+    latex=r"\operatorname{Cov}(u - g) = M (K + K) M^\top = 2\, \operatorname{Cov}(f), \qquad M = [I, -G]",
+    source=(Source("here", "", "the source states convergence only", "derived"),),
+    assumptions=(SAME_ARCHITECTURE, FIXED_SMOOTHER),
+    function="nonvacuous.numerics.wide_networks.distillation.distillation_error_covariance",
+)
+
+RND_VARIANTS = Statement(
+    key="iw.rnd_variants",
+    title="Variants of distillation and their constants",
+    kind=Kind.LIMIT,
+    text="With one architecture, a target scaled by c and a predictor that starts at its draw, the error has covariance (1 + c^2) "
+    "Sigma. A centred predictor u - u0 leaves c^2 Sigma: no factor 2. When only the readout is trained T becomes K and the error "
+    "has covariance 2 Sigma_nngp, twice an exact posterior. A target of another architecture adds M K_g M^T, the error of kernel "
+    "regression on functions from another prior. Dividing the mean square by the constant gives an unbiased variance.",
+    latex=r"\operatorname{Cov}(u - c g) = (1 + c^2)\, \Sigma, \quad \operatorname{Cov}(u - u_0 - c g) = c^2\, \Sigma, \quad T = K:\; 2\, \Sigma_{nngp}",
+    source=(Source("here", "", "", "derived"),),
+    assumptions=(NTK_PARAMETRISATION, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.distillation.distilled_variance",
+)
+
+RND_BAYES_GAP = Statement(
+    key="iw.rnd_bayes_gap",
+    title="Distillation lies above the Bayesian posterior by two explicit parts",
+    kind=Kind.INEQUALITY,
+    text="For g ~ GP(0, K) and any predictor h that sees g only through g(X) and independent randomness, E (g - h)^2 = "
+    "Sigma_nngp + E (h - H g(X))^2 with H = K_*X K_XX^{-1}: conservative, with equality for the posterior mean only. For a trained "
+    "wide network the second part is M K M^T + (G - H) K_XX (G - H)^T, which is 2 Sigma_ens - Sigma_nngp.",
+    latex=r"\mathbb{E}(g - h)^2 = \Sigma_{nngp} + \mathbb{E}(h - H g(X))^2 \geq \Sigma_{nngp}",
+    source=(
+        Source("ciosek2020", "", "the inequality; known from notes about it", "secondary"),
+        Source("here", "", "both parts of the gap in closed form", "derived"),
+    ),
+    assumptions=(SAME_ARCHITECTURE, FIXED_SMOOTHER),
+    function="nonvacuous.numerics.wide_networks.distillation.bayes_gap",
+)
+
+HEAD_INDEPENDENCE = Statement(
+    key="iw.head_independence",
+    title="Heads of one trunk are independent in the limit",
+    kind=Kind.LIMIT,
+    text="With K heads on a shared trunk, K fixed and the width going to infinity, the errors of different heads are independent at "
+    "every training time, each with covariance 2 Sigma_t: kernels are block-diagonal over heads, so every head is the same affine "
+    "map of its own initial Gaussian processes. At finite width squared errors of two heads correlate like c/n.",
+    latex=r"\operatorname{Cov}(e_i, e_j) = 2\, \delta_{ij}\, \Sigma_t",
+    source=(Source("zanger2026", "", "for every training time", "read"),),
+    assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.heads.head_error_covariance",
+)
+
+RND_HEADS_CHI2 = Statement(
+    key="iw.rnd_heads_chi2",
+    title="Half the mean square of K heads is a chi-square estimate of the ensemble variance",
+    kind=Kind.EQUIVALENCE,
+    text="Half the mean square of K heads' errors at a point has the law of the sample variance (divisor K) of K + 1 independent "
+    "ensemble members, (Sigma/K) chi2_K: mean Sigma, relative standard deviation sqrt(2/K). [K e/q_{1-a/2}, K e/q_{a/2}] covers "
+    "Sigma with probability 1 - a exactly, and with s = ln(1/delta) each of e <= Sigma (1 - 2 sqrt(s/K)) and "
+    "e >= Sigma (1 + 2 sqrt(s/K) + 2 s/K) has probability at most delta. A relative error r at 95% takes about 2 (1.96/r)^2 heads.",
+    latex=r"\frac{1}{2K} \sum_{i=1}^{K} (u_i - g_i)^2 \sim \frac{\Sigma}{K}\, \chi^2_K",
+    source=(
+        Source("zanger2026", "Theorem 3.4", "intervals, tails and the number of heads added", "read"),
+        Source("laurent2000", "", "the two tails, derived here for chi-square", "secondary"),
+    ),
+    assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.heads.heads_interval",
+)
+
+RND_WISHART = Statement(
+    key="iw.rnd_wishart",
+    title="K heads estimate the whole predictive covariance: a Wishart law",
+    kind=Kind.EQUIVALENCE,
+    text="Over any test points the mean over K heads of e e^T/2 is Wishart(Sigma, K)/K: unbiased for the full covariance of the "
+    "ensemble, correlations included, with entry (i,j) of variance (Sigma_ij^2 + Sigma_ii Sigma_jj)/K.",
+    latex=r"\frac{1}{2} \sum_{i=1}^{K} e_i e_i^\top \sim \mathcal{W}(\Sigma, K), \qquad \operatorname{Var} = \frac{1}{K} (\Sigma_{ij}^2 + \Sigma_{ii} \Sigma_{jj})",
+    source=(Source("here", "", "", "derived"),),
+    assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.heads.head_covariance_deviation",
+)
+
+RND_HEAD_SATURATION = Statement(
+    key="iw.rnd_head_saturation",
+    title="Finite width limits what more heads buy",
+    kind=Kind.IDENTITY,
+    text="If squared errors of two heads correlate by c, K heads estimate a variance like K_eff = K/(1 + (K - 1) c) independent "
+    "ones, never more than 1/c. For bias-free max(z,0) networks of H hidden layers of width n at initialisation, exactly at every "
+    "width and with m = (1 + 5/n)^H, c = (m - 1)/(3m - 1) for the outputs of one network and (m - 1)/(3m + 1) for the errors of a "
+    "predictor and a target: about 2n/(5H) and 4n/(5H) useful heads.",
+    latex=r"K_{eff} = \frac{K}{1 + (K - 1) c}, \qquad c = \frac{m - 1}{3m + 1}, \quad m = (1 + 5/n)^H",
+    source=(Source("here", "", "", "derived"),),
+    assumptions=(NTK_PARAMETRISATION, BIAS_FREE_RELU),
+    function="nonvacuous.numerics.wide_networks.heads.effective_heads",
+)
+
+STATEMENTS: tuple[Statement, ...] = (
+    RND_ERROR_LAW,
+    RND_EQUALS_ENSEMBLE,
+    RND_LINEAR_SMOOTHER,
+    RND_VARIANTS,
+    RND_BAYES_GAP,
+    HEAD_INDEPENDENCE,
+    RND_HEADS_CHI2,
+    RND_WISHART,
+    RND_HEAD_SATURATION,
+)

@@ -1,0 +1,165 @@
+"""Dual activations by quadrature, on gap coordinates: for tanh, sigmoid, SiLU, softplus and your own functions.
+
+In polar coordinates u = sqrt(a) r cos psi, v = sqrt(b) r cos(psi - t), with t the angle of the pair,
+
+    E f(u, v) = (1/2 pi) int_0^{2 pi} dpsi int_0^inf r e^{-r^2/2} f(u, v) dr.
+
+The trapezoidal rule in psi is exact to the last digits for smooth periodic integrands (one with a kink at 0 is broken
+where u or v changes sign), Gauss-Legendre in r on [0, 12] for smooth f of polynomial growth (e^{-72} is left).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from ...theory.activations import Numerical, Quadrature
+from ...theory.errors import InvalidInput, NumericalFailure
+from .pairs import DualState, Matrix, PairState, gap_of_distance
+
+RADIUS = 12.0
+LEVELS = ((32, 24), (64, 48), (128, 96), (256, 192), (512, 384))  # nodes in psi and in r
+_EPS = float(np.finfo(np.float64).eps)
+_BUDGET = 4e9  # function values of one level
+_BLOCK = 1 << 20  # float64 entries of one block: 8 MiB
+
+Function = Callable[[Any], Any]
+
+
+def _sigmoid_slope(z: Matrix) -> Matrix:
+    return expit(z) * expit(-z)
+
+
+NAMED: dict[str, tuple[Function, Function]] = {
+    "tanh": (np.tanh, lambda z: 4 * _sigmoid_slope(2 * z)),
+    "sigmoid": (expit, _sigmoid_slope),
+    "silu": (lambda z: z * expit(z), lambda z: expit(z) + z * _sigmoid_slope(z)),
+    "softplus": (lambda z: np.logaddexp(0.0, z), expit),
+}
+
+
+def functions(activation: Numerical) -> tuple[Function, Function, bool]:
+    """phi, phi' and whether phi has a kink at 0."""
+    if isinstance(activation, Quadrature):
+        return *NAMED[activation.name], False
+    return activation.function, activation.derivative, activation.kink
+
+
+def quadrature_dual(activation: Numerical, state: PairState, nodes: tuple[int, int]) -> DualState:
+    """V and Vd of one layer with the given numbers of nodes in psi and r.
+
+    The gap comes from E (phi(u) - phi(v))^2, so nearly equal inputs keep the digits of that difference. Raises
+    InvalidInput where phi returns something other than finite numbers of its input's shape.
+    """
+    phi, slope, kink = functions(activation)
+    radii, weights = _half_line(nodes[1])
+    gauss = weights * np.exp(-(radii**2) / 2) / np.sqrt(2 * np.pi)
+    z, w = np.concatenate([radii, -radii]), np.concatenate([gauss, gauss])
+    at_a, at_b = (_values(phi, np.sqrt(v)[..., None] * z) for v in (state.a, state.b))
+    a, b = at_a**2 @ w, at_b**2 @ w
+    difference = np.empty_like(state.gap)
+    rows = max(1, _BLOCK // max(1, at_b.size))
+    for start in range(0, len(at_a), rows):
+        left = at_a[start : start + rows]
+        difference[start : start + rows] = ((left - at_b) * (left + at_b)) @ w
+    distance, derivative = _plane(phi, slope, kink, state, nodes)
+    return DualState(a, b, difference, gap_of_distance(a, b, difference, distance), derivative)
+
+
+def converged(
+    activation: Numerical, compute: Callable[[Callable[[PairState], DualState]], tuple[Matrix, ...]], pairs: int
+) -> tuple[tuple[Matrix, ...], float]:
+    """`compute` of the dual with more and more nodes, until its matrices change by at most the tolerance; with that change,
+    relative to each matrix's largest entry, which bounds the error of the finer result where convergence is at least
+    linear.
+
+    Raises NumericalFailure where the last level still changes by more.
+    """
+    before, change = None, np.inf
+    for nodes in LEVELS:
+        if nodes[0] * nodes[1] * pairs > _BUDGET:
+            break
+        found = compute(lambda state, nodes=nodes: quadrature_dual(activation, state, nodes))  # type: ignore[misc]
+        if not all(np.isfinite(matrix).all() for matrix in found):
+            raise InvalidInput("The kernels overflow float64.", "Bring inputs and scales nearer to 1.")
+        if before is not None:
+            change = max(_change(new, old) for new, old in zip(found, before, strict=True))
+            if change <= activation.tolerance:
+                return found, change + 100 * _EPS
+        before = found
+    raise NumericalFailure(
+        f"Quadrature of {activation} still changes by {change:.1e} with {nodes[0]} x {nodes[1]} nodes.",
+        "Raise the tolerance, bring the inputs nearer to 1, or pass fewer pairs; a kink at 0 needs kink=True.",
+    )
+
+
+def _change(new: Matrix, old: Matrix) -> float:
+    scale = float(np.abs(new).max())
+    return float(np.abs(new - old).max()) / scale if scale else 0.0
+
+
+@lru_cache
+def _legendre(count: int) -> tuple[Matrix, Matrix]:
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return (nodes + 1) / 2, weights / 2
+
+
+def _half_line(count: int) -> tuple[Matrix, Matrix]:
+    nodes, weights = _legendre(count)
+    return RADIUS * nodes, RADIUS * weights
+
+
+def _values(function: Function, z: Matrix) -> Matrix:
+    found = np.asarray(function(z), dtype=np.float64)
+    if found.shape != z.shape or not np.isfinite(found).all():
+        raise InvalidInput(
+            "The activation does not map finite arrays to finite arrays of their shape.",
+            "Check function and derivative.",
+        )
+    return found
+
+
+def _plane(
+    phi: Function, slope: Function, kink: bool, state: PairState, nodes: tuple[int, int]
+) -> tuple[Matrix, Matrix]:
+    """E (phi(u) - phi(v))^2 and E phi'(u) phi'(v), shape (n,m)."""
+    radii, weights = _half_line(nodes[1])
+    weights = weights * radii * np.exp(-(radii**2) / 2)
+    shape = state.gap.shape
+    sizes = [np.sqrt(np.broadcast_to(v, shape)).ravel() for v in (state.a, state.b)]
+    angle = np.broadcast_to(state.angle, shape).ravel()
+    distance, derivative = np.empty(angle.size), np.empty(angle.size)
+    turns, shares = _angles(angle, nodes[0], kink)
+    rows = max(1, _BLOCK // radii.size)
+    for start in range(0, angle.size, rows):
+        block = slice(start, start + rows)
+        ra, rb = (size[block, None] * radii for size in sizes)
+        far, near = np.zeros(len(ra)), np.zeros(len(ra))
+        for psi, share in zip(turns[:, block], shares[:, block], strict=True):
+            u, v = ra * np.cos(psi)[:, None], rb * np.cos(psi - angle[block])[:, None]
+            far += share * ((_values(phi, u) - _values(phi, v)) ** 2 @ weights)
+            near += share * ((_values(slope, u) * _values(slope, v)) @ weights)
+        distance[block], derivative[block] = far, near
+    return distance.reshape(shape), derivative.reshape(shape)
+
+
+def _angles(angle: Matrix, count: int, kink: bool) -> tuple[Matrix, Matrix]:
+    """Values of psi and their weights, (nodes, pairs), summing to 1 over the circle.
+
+    With a kink: Gauss-Legendre between the zeros of cos psi and of cos(psi - t), at -pi/2, t - pi/2, pi/2, t + pi/2.
+    """
+    if not kink:
+        psi = 2 * np.pi * np.arange(count) / count
+        return np.broadcast_to(psi[:, None], (count, angle.size)), np.full((count, angle.size), 1 / count)
+    nodes, weights = _legendre(count // 2)
+    turns, shares = [], []
+    quarter, none = np.pi / 2, np.zeros_like(angle)
+    for start, length in ((none - quarter, angle), (angle - quarter, np.pi - angle)):
+        for half in (0.0, np.pi):
+            turns.append(start + half + length * nodes[:, None])
+            shares.append(length * weights[:, None] / (2 * np.pi))
+    return np.concatenate(turns), np.concatenate(shares)
