@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...theory.errors import InvalidInput
-from ..methods.network import BLOCK_ENTRIES, FrozenNetwork, jacobian_blocks
+from ..methods.network import BLOCK_ENTRIES, FrozenNetwork
 
 
 def jacobian_kernel(
@@ -20,13 +20,13 @@ def jacobian_kernel(
     other = x if y is None else y
     rows = block_rows(network, outputs, memory_mb)
     if y is None and len(x) <= rows:
-        jacobian = _rows(network, x, outputs)
+        jacobian = _jacobian(network, x)
         return _contract(jacobian, jacobian, outputs)
     found = []
     for left in x.split(rows):
-        first = _rows(network, left, outputs)
+        first = _jacobian(network, left)
         found.append(
-            torch.cat([_contract(first, _rows(network, right, outputs), outputs) for right in other.split(rows)], 1)
+            torch.cat([_contract(first, _jacobian(network, right), outputs) for right in other.split(rows)], 1)
         )
     return torch.cat(found, 0)
 
@@ -37,14 +37,29 @@ def block_rows(network: FrozenNetwork, outputs: int, memory_mb: float) -> int:
     return max(1, int(memory_mb * 2**20 / (4 * item * outputs * network.size)))
 
 
-def _rows(network: FrozenNetwork, x: Tensor, outputs: int) -> Float[Tensor, "rows parameters"]:
-    """Jacobian of (example, output)."""
-    return torch.cat([block.flatten(0, 1) for block in jacobian_blocks(network, x, outputs)])
+def _jacobian(network: FrozenNetwork, x: Tensor) -> list[Float[Tensor, "rows parameters"]]:
+    """Jacobian of (example, output) in every random tensor, one tensor at a time: put together they would be copied once more."""
+
+    def single(random: dict[str, Tensor], point: Tensor) -> Tensor:
+        value = torch.func.functional_call(network.module, random | network.fixed, (point.unsqueeze(0),))
+        assert isinstance(value, Tensor)
+        return value.squeeze(0)
+
+    try:
+        found = torch.func.vmap(torch.func.jacrev(single), in_dims=(None, 0))(network.random, x)
+    except RuntimeError as error:
+        raise InvalidInput(
+            f"The model has no per-input Jacobian under torch.func: {error}",
+            "Its forward pass must be differentiable, free of randomness, and free of data-dependent branches.",
+        ) from error
+    return [value.flatten(2).flatten(0, 1) for value in found.values()]
 
 
-def _contract(left: Tensor, right: Tensor, outputs: int) -> Float[Tensor, "x y output_x output_y"]:
-    product = left @ right.T
-    n, m = len(left) // outputs, len(right) // outputs
+def _contract(left: list[Tensor], right: list[Tensor], outputs: int) -> Float[Tensor, "x y output_x output_y"]:
+    product = left[0] @ right[0].T
+    for one, other in zip(left[1:], right[1:], strict=True):
+        product.addmm_(one, other.T)
+    n, m = len(left[0]) // outputs, len(right[0]) // outputs
     return product.view(n, outputs, m, outputs).permute(0, 2, 1, 3)
 
 

@@ -98,17 +98,16 @@ def features(left: list[Norms], right: list[Norms], problem: ConvolutionalProble
     tangent = np.sqrt(a * b) - gap
     known: Matrix | None = cogap
     for layer in range(len(problem.scales) - 1):
-        u, v, gap, known, tangent = _activate(problem.activation, a, b, gap, known, tangent)
+        u, v, gap, tangent = _activate(problem.activation, a, b, gap, known, tangent)
+        known = None  # only the inputs' complement is known better than from the gap
         if layer == len(problem.scales) - 2:
             break
-        weight, bias = problem.scales[layer + 1]
+        weight = problem.scales[layer + 1][0]
         factor = weight**2 / problem.filter_count
         a, b, bent = _coordinates(left[layer + 1], right[layer + 1], problem, all_pairs, sign=1)
         gap, tangent = (neighbourhood_sum(array, groups, problem.sizes, problem.circular) for array in (gap, tangent))
         gap *= factor
         gap += bent
-        if known is not None:
-            known = factor * neighbourhood_sum(known, groups, problem.sizes, problem.circular) + bent + 2 * bias**2
         tangent *= factor
         tangent -= gap
         tangent += np.sqrt(a) * np.sqrt(b)
@@ -134,16 +133,15 @@ def _coordinates(
 
 def _activate(
     activation: Activation, a: Matrix, b: Matrix, gap: Matrix, known: Matrix | None, tangent: Matrix
-) -> tuple[Matrix, Matrix, Matrix, Matrix | None, Matrix]:
-    """One dual: norms of the features, their gap, its complement where it is known apart, and Vd T."""
+) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """One dual: norms of the features, their gap and Vd T; `known` is the complement of the gap below where it is known apart."""
     found = resolve(activation)
     if isinstance(found, ABRelu) and found.negative * found.positive >= 0:
         mean = np.sqrt((found.negative**2 + found.positive**2) / 2)
         rectify(found, a, b, gap, known, tangent)
-        return mean * np.sqrt(a), mean * np.sqrt(b), gap, None, tangent
+        return mean * np.sqrt(a), mean * np.sqrt(b), gap, tangent
     rows, shape = max(1, _TILE // max(1, gap[0].size)), gap.shape
     out = np.empty_like(gap)
-    cogap: Matrix | None = None
     for start in range(0, shape[0], rows):
         block = slice(start, start + rows)
         part_a, part_b = (v[block] if v.shape[0] == shape[0] else v for v in (a, b))
@@ -152,11 +150,8 @@ def _activate(
         assert dual.derivative is not None
         out[block] = dual.gap
         tangent[block] *= dual.derivative
-        if dual.known_cogap is not None:
-            cogap = np.empty_like(gap) if cogap is None else cogap
-            cogap[block] = dual.known_cogap
     u, v = (np.sqrt(diagonal_dual(activation, part)) for part in (a, b))
-    return u, v, out, cogap, tangent
+    return u, v, out, tangent
 
 
 def rectify(activation: ABRelu, a: Matrix, b: Matrix, gap: Matrix, known: Matrix | None, tangent: Matrix) -> None:

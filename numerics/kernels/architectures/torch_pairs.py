@@ -78,7 +78,7 @@ def _batch(torch: Any, layers: list[Any], activation: ABRelu, problem: Convoluti
     dimensions = len(problem.spatial)
     groups: Groups = tuple((1 + 2 * k, 2 + 2 * k) if average else (1 + k,) for k in range(dimensions))
     a, b, gap = _coordinates(torch, layers[0], problem, 1)
-    _, _, known = _coordinates(torch, layers[0], problem, -1)
+    known: Tensor | None = _coordinates(torch, layers[0], problem, -1)[2]
     tangent = a.sqrt() * b.sqrt() - gap
     for layer in range(len(layers)):
         _rectify(torch, activation, a, b, gap, known, tangent)
@@ -108,7 +108,7 @@ def _coordinates(torch: Any, layer: Any, problem: ConvolutionalProblem, sign: in
     spatial, ones = problem.spatial, (1,) * len(problem.spatial)
     if problem.readout == "flatten":
         gap = (left_a * right_a).sqrt() / 2 * ((left - sign * right) ** 2).sum(dim=-1)
-        return tuple(array.reshape(-1, *spatial) for array in (left_a, right_a, gap))  # type: ignore[return-value]
+        return tuple(array.reshape(-1, *spatial) for array in (left_a, right_a, gap))
     # component by component: the product form of squared distances cancels
     gap = torch.zeros(*left_a.shape, right_a.shape[1], dtype=left.dtype, device=left.device)
     for k in range(left.shape[-1]):

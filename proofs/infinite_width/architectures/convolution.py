@@ -79,7 +79,7 @@ def flatten(p: ConvolutionalPrediction) -> np.ndarray:
 
 SMOOTH = ("relu", "erf", "gelu", "sin")  # and those whose angles stay below a right one
 BENT = (ABRelu(0.2, 1.1), "abs")  # no balls for exactly parallel features of different norm
-SHAPES = ((1, 4, 2, 1, 3), (1, 3, 1, 1, 2), (2, 3, 1, 2, 3), (3, 2, 2, 1, 1), (1, 1, 3, 1, 1))  # ..., channels, filter
+SHAPES = ((1, 4, 2, 1, 3), (1, 3, 1, 1, 2), (2, 3, 1, 2, 3), (3, 2, 1, 2, 2), (1, 1, 3, 1, 1))  # ..., channels, filter
 
 
 def sample(rng: np.random.Generator, readout: str) -> ConvolutionalSetting:
