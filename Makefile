@@ -11,15 +11,15 @@ verify:  ## verify the catalogue at the quick budget, certify a network on real 
 	@$(RUN) -m nonvacuous.main_job
 
 test:  ## everything that must hold
-	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk
+	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk dask
 	@$(RUN) -m pytest
 
 bench:  ## the figures of benchmarks/RESULTS.md
-	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk
+	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk dask
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
 
 notebooks:  ## execute the course at full size and save its outputs
-	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk
+	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk dask
 	@$(RUN) tools/notebooks.py
 
 catalogue:  ## refresh the data that ships with the package, after a verification

@@ -117,7 +117,7 @@ def _restore_names() -> None:
     for name in _REMOVED_FROM_CORE:
         _add(jax.core, name, getattr(core, name))
     _add(jax.core, "DShapedArray", type("DShapedArray", (), {}))
-    if importlib.util.find_spec("jax.util") is None and "jax.util" not in sys.modules:
+    if "jax.util" not in sys.modules and importlib.util.find_spec("jax.util") is None:
         util = types.ModuleType("jax.util")
         util.safe_map, util.safe_zip = private_util.safe_map, private_util.safe_zip  # type: ignore[attr-defined]
         sys.modules["jax.util"] = util

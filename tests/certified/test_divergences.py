@@ -40,7 +40,11 @@ def vectors(low: float, high: float, size: int = 3) -> st.SearchStrategy[np.ndar
 @given(vectors(-1e3, 1e3), vectors(-300, 300), vectors(-1e3, 1e3), vectors(-300, 300))
 def test_gaussian(m, t, m0, t0):
     exact = balls.kl_gaussian_ball(m, t, m0, t0)
-    assert above(kl_gaussian_diagonal(m, t, m0, t0), exact, 2.0**-52 * (45 + 4 * max(0, 2 * (t - t0).max())))
+    found = kl_gaussian_diagonal(m, t, m0, t0)
+    if found == np.inf:  # twice the divergence overflows: an upper bound still, and no value near it is lost
+        assert exact > 2.0**1022
+    else:
+        assert above(found, exact, 2.0**-52 * (45 + 4 * max(0, 2 * (t - t0).max())))
 
 
 @given(vectors(-300, 300), st.integers(-40, 40), vectors(-1, 1))

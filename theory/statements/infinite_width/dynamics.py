@@ -26,7 +26,6 @@ LINEARISATION = Statement(
     latex=r"\sup_t |f_t - f_{lin,t}| = O(n^{-1/2})",
     source=(Source("lee2019", "", "the rate as recalled from the paper", "secondary"),),
     assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
-    function="nonvacuous.numerics.training.linearised.linearise",
 )
 
 LIN_FLOW = Statement(

@@ -98,7 +98,6 @@ STO_FINITE = Statement(
     latex=r"u_\infty - J \psi \;|\; \theta_0 \sim N(0, \; T_{0,**} - T_{0,*X} (T_{0,XX} + s^2 I)^{-1} T_{0,X*})",
     source=(DERIVED,),
     assumptions=(SUM_LOSS,),
-    function="nonvacuous.numerics.wide_networks.features.sample_then_optimise",
 )
 
 NTKGP_HE2020 = Statement(
