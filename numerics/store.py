@@ -117,16 +117,8 @@ def _content(table: pa.Table) -> bytes:
 
 def read_rows(folder: Path, spec: Spec) -> Rows | None:
     """The stored columns, or None when they are absent or damaged (then they are measured again)."""
-    path = spec.path(folder)
-    try:
-        table = pq.read_table(path)
-        if table.schema.metadata[b"content"] != _content(table):
-            return None
-    except PermissionError as error:
-        raise StorageError(
-            f"{path} could not be read ({error.strerror}).", "Check the folder's permissions."
-        ) from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError):
+    table = _sound_table(spec.path(folder))
+    if table is None:
         return None
     return {
         name: np.asarray(column.to_pylist()) if pa.types.is_list(column.type) else column.to_numpy(zero_copy_only=False)
@@ -134,13 +126,22 @@ def read_rows(folder: Path, spec: Spec) -> Rows | None:
     }
 
 
-def sound_rows(path: Path) -> bool:
-    """Whether a file holds rows whose values are those that were written."""
+def _sound_table(path: Path) -> pa.Table | None:
+    """The table of a file whose values are those that were written, or None."""
     try:
         table = pq.read_table(path)
-        return bool(table.schema.metadata[b"content"] == _content(table))
-    except (OSError, pa.ArrowException, KeyError, TypeError):
-        return False
+        return table if table.schema.metadata[b"content"] == _content(table) else None
+    except PermissionError as error:
+        raise StorageError(
+            f"{path} could not be read ({error.strerror}).", "Check the folder's permissions."
+        ) from error
+    except (OSError, pa.ArrowException, KeyError, TypeError, UnicodeDecodeError):
+        return None
+
+
+def sound_rows(path: Path) -> bool:
+    """Whether a file holds rows whose values are those that were written."""
+    return _sound_table(path) is not None
 
 
 def read_provenance(folder: Path, spec: Spec) -> dict[str, Any]:

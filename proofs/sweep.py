@@ -7,7 +7,6 @@ machines, in any order, again and again, arrive at the same folder. Verdicts are
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 from ..numerics.executors import cluster, execute
 from ..numerics.store import Spec, prepare, sound_rows, write_atomically, write_rows
-from ..theory.errors import InvalidInput, NonvacuousError
+from ..theory.errors import InvalidInput
 from .result import BUDGETS, Budget, Result
-from .verification import Failed, Measured, Task, measure, missing_rows, run_experiment, select
+from .verification import Failed, Measured, Task, guarded, missing_rows, perform, run_experiment, select
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,10 @@ def run(
         for task in tasks:
             if deadline is not None and time.monotonic() > deadline:
                 return
-            yield (out, *task)
+            yield ("measure", out, *task)
 
     if address is None:
-        for event in execute(_measure, drawn(), jobs):
+        for event in execute(perform, drawn(), jobs):
             done += 1
             yield event
             if isinstance(event, Failed) and event.fatal:
@@ -164,20 +163,7 @@ def _tasks(
     return [chosen[i] for i in sorted(chosen)], sum(shard.has(i) for i in reused)
 
 
-def _measure(out: Path, spec: Spec, experiment: Any, setting: Any, run: Any) -> Measured | Failed:
-    try:
-        return measure(out, spec, experiment, setting, run)
-    except NonvacuousError as error:
-        return Failed(spec.key, str(error), error.exit_code, trace=traceback.format_exc())
-    except Exception as error:
-        return Failed(spec.key, f"{type(error).__name__}: {error}", 4, trace=traceback.format_exc())
-
-
 def _remote(spec: Spec, experiment: Any, setting: Any, run: Any) -> Any:
-    """On a worker: rows and provenance for the client to write."""
-    try:
-        return (spec, *run_experiment(experiment, setting, run))
-    except NonvacuousError as error:
-        return Failed(spec.key, str(error), error.exit_code, trace=traceback.format_exc())
-    except Exception as error:
-        return Failed(spec.key, f"{type(error).__name__}: {error}", 4, trace=traceback.format_exc())
+    """On a worker: spec, rows and provenance for the client to write, or `Failed`."""
+    found = guarded(spec.key, run_experiment, experiment, setting, run)
+    return found if isinstance(found, Failed) else (spec, *found)

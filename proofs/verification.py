@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,10 @@ def verify(
         return [("judge", out, r, budget, seed, device) for r in some if r.key not in failed]
 
     measured: dict[str, int] = {}
-    for event in execute(_perform, drawn([*tasks, *judging(ready)]), jobs):
+    for event in execute(perform, drawn([*tasks, *judging(ready)]), jobs):
         yield from _note(event, failed, judged, measured)
     complete = [r for r in waiting if measured.get(r.key, 0) == len(missing[r.key])]
-    for event in execute(_perform, drawn(judging(complete)), jobs):
+    for event in execute(perform, drawn(judging(complete)), jobs):
         yield from _note(event, failed, judged, measured)
     late = tuple(r.key for r in results if r.key not in judged and r.key not in failed)
     if late:
@@ -196,11 +196,17 @@ def _variants(result: Result) -> list[Check]:
     return [v for check in result.checks for v in (check, *(control.apply(check) for control in check.controls))]
 
 
-def _perform(action: str, *arguments: Any) -> Event:
-    """Run one task in this process; errors come back as events, because a worker that raises would end the whole pool."""
-    key = arguments[1].key
+def perform(action: str, *arguments: Any) -> Event:
+    """Run one task in this process."""
+    if action == "measure":
+        return guarded(arguments[1].key, measure, *arguments)
+    return guarded(arguments[1].key, lambda *given: Judged(given[1].key, judge_result(*given)), *arguments)
+
+
+def guarded(key: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `function` returns, or `Failed`: a worker that raises would end the whole pool."""
     try:
-        return measure(*arguments) if action == "measure" else Judged(key, judge_result(*arguments))
+        return function(*arguments)
     except NonvacuousError as error:
         return Failed(key, str(error), error.exit_code, isinstance(error, StorageError), traceback.format_exc())
     except Exception as error:

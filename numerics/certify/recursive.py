@@ -21,7 +21,7 @@ from ...theory.statements.pac_bayes.held_out import ZERO_ONE as ZERO_ONE_LOSS
 from ...theory.validation import log_inverse_delta, sample_size
 from ..bounds.certificate import Certificate
 from ..bounds.from_losses import MONTE_CARLO_SHARE
-from ..bounds.recursive import RecursiveStep, recursive_pac_bayes
+from ..bounds.recursive import FORMS, RecursiveStep, recursive_pac_bayes
 from ..confidence import split_delta
 from ..methods.data import generator
 from .certify import on_device
@@ -82,6 +82,8 @@ def certify_recursive(
     log_inverse_delta(delta)
     shares = split_delta(delta, monte_carlo_share)
     count = sample_size("draws", draws)
+    if form not in FORMS:
+        raise InvalidInput(f"form is {form!r}.", f"Choose one of {FORMS}.")
     generator(seed, "validation", torch.device("cpu"))
     chain = _chain(posteriors, prior, data)
     factors = gammas_of(gammas, len(chain) - 1)

@@ -180,20 +180,10 @@ def _architecture(
 def _problem(
     x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any
 ) -> _Problem:
-    depth = sample_size("depth", depth)
-    if not isinstance(activation, Numerical):
-        resolve(activation)
-    sw, sb = (
-        layer_scales(name, value, depth) for name, value in (("weight_scale", weight_scale), ("bias_scale", bias_scale))
-    )
-    left = _inputs("x", x)
-    right = left if y is None else _inputs("y", y)
-    if left.shape[1] != right.shape[1]:
-        raise InvalidInput(f"x has {left.shape[1]} columns and y has {right.shape[1]}.", "Both need the same features.")
+    left, right, sw, sb = checked_architecture(x, y, depth, activation, weight_scale, bias_scale)
     with np.errstate(over="ignore", invalid="ignore"):
         state = input_state(left, right, sw[0], sb[0])
-    if any(((norms > 0) & (norms < _SMALLEST)).any() for norms in (state.a, state.b)):
-        raise InvalidInput("A squared norm of the first layer is below 1e-150.", "Bring inputs and scales nearer to 1.")
+    require_norms(state.a, state.b)
     return _Problem(state, activation, tuple(zip(sw[1:], sb[1:], strict=True)))
 
 
@@ -221,13 +211,12 @@ def _inputs(name: str, value: Any) -> Matrix:
 
 
 def checked_architecture(
-    x: Any, y: Any, depth: int, activation: Activation, weight_scale: Any, bias_scale: Any
+    x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any
 ) -> tuple[Matrix, Matrix, tuple[float, ...], tuple[float, ...]]:
-    """Inputs as float64 (x twice for y = None) and one sw and sb per layer, of a closed-form activation. Raises InvalidInput."""
+    """Inputs as float64 (x twice for y = None) and one sw and sb per layer, of a known activation. Raises InvalidInput."""
     depth = sample_size("depth", depth)
-    if isinstance(activation, Numerical):
-        raise InvalidInput("Tiles need an activation with a closed form.", "Use fully_connected_kernels.")
-    resolve(activation)
+    if not isinstance(activation, Numerical):
+        resolve(activation)
     sw, sb = (
         layer_scales(name, value, depth) for name, value in (("weight_scale", weight_scale), ("bias_scale", bias_scale))
     )
@@ -236,6 +225,12 @@ def checked_architecture(
     if left.shape[1] != right.shape[1]:
         raise InvalidInput(f"x has {left.shape[1]} columns and y has {right.shape[1]}.", "Both need the same features.")
     return left, right, sw, sb
+
+
+def require_norms(*norms: Matrix) -> None:
+    """Refuse squared norms whose products leave float64's range from below. Raises InvalidInput."""
+    if any(((values > 0) & (values < _SMALLEST)).any() for values in norms):
+        raise InvalidInput("A squared norm of the first layer is below 1e-150.", "Bring inputs and scales nearer to 1.")
 
 
 def kernels_from_state(

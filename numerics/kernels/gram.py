@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...theory.activations import Activation
+from ...theory.activations import Activation, Numerical
 from ...theory.errors import InvalidInput
 from ...theory.validation import sample_size
-from .fully_connected import FullyConnectedKernels, checked_architecture, kernels_from_state
-from .input_tiles import input_tile, squared_norms
-from .pairs import Matrix
+from .fully_connected import FullyConnectedKernels, checked_architecture, kernels_from_state, require_norms
+from .input_tiles import input_tile
+from .pairs import Matrix, squared_norms
 from .relu_tile import relu_tile
 
 TILE = 128  # rows and columns: an array of a tile is 128 KiB, a dozen of them stay in a core's cache
@@ -88,6 +88,8 @@ def fully_connected_gram(
     Pairs whose cosine is below .95 in size take K(x,y) from a matrix product (relative error about sqrt(d) half-ulps), closer ones
     from exact differences. Raises InvalidInput.
     """
+    if isinstance(activation, Numerical):
+        raise InvalidInput("Tiles need an activation with a closed form.", "Use fully_connected_kernels.")
     left, right, sw, sb = checked_architecture(x, y, depth, activation, weight_scale, bias_scale)
     symmetric = y is None
     plan = gram_plan(len(left), None if symmetric else len(right), features=left.shape[1], which=which, threads=threads)
@@ -96,6 +98,7 @@ def fully_connected_gram(
     nngp, ntk = _destination(out, (len(left), len(right)), which)
     with np.errstate(over="ignore"):  # reported below
         a, b = squared_norms(left, sw[0], sb[0]), squared_norms(right, sw[0], sb[0])
+    require_norms(a, b)
     scales = tuple(zip(sw[1:], sb[1:], strict=True))
 
     def tile(place: tuple[slice, slice]) -> None:
@@ -108,6 +111,10 @@ def fully_connected_gram(
                 found = kernels_from_state(state, activation, scales, nngp_only=which == "nngp")
         for whole, part in zip((nngp, ntk), found, strict=True):
             if whole.size:
+                if not np.isfinite(part).all():
+                    raise InvalidInput(
+                        "The kernels overflow float64.", "Bring inputs and scales nearer to 1 (inputs below 1e70)."
+                    )
                 whole[i, j] = part
                 if symmetric and i != j:
                     whole[j, i] = part.T
@@ -123,8 +130,6 @@ def fully_connected_gram(
             for done, _ in enumerate(pool.map(tile, places), start=1):
                 if progress is not None:
                     progress(GramProgress(done, len(places)))
-    if not all(np.isfinite(whole[k]).all() for whole in (nngp, ntk) if whole.size for k in range(0, len(left), TILE)):
-        raise InvalidInput("The kernels overflow float64.", "Bring inputs and scales nearer to 1 (inputs below 1e70).")
     return FullyConnectedKernels(nngp, ntk)
 
 

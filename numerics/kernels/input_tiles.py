@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .pairs import Matrix, PairState, ratio
+from .pairs import Matrix, PairState, pair_coordinates
 
 # Where |cos| is below this, p - c and p + c keep all but a few bits of c: the angle is off by at most 4 ulps of c over sin(angle) > .3.
 SAFE_COSINE = 0.95
@@ -25,32 +25,7 @@ def input_tile(x: Matrix, y: Matrix, a: Matrix, b: Matrix, weight_scale: float, 
         step = max(1, _PAIRS // x.shape[1])
         for start in range(0, len(rows), step):
             i, j = rows[start : start + step], columns[start : start + step]
-            difference[i, j], gap[i, j], cogap[i, j] = close_pairs(
+            difference[i, j], gap[i, j], cogap[i, j] = pair_coordinates(
                 x[i], y[j], a[i, 0], b[0, j], weight_scale, bias_scale
             )
     return PairState(a, b, difference, gap, cogap)
-
-
-def close_pairs(
-    x: Matrix, y: Matrix, a: Matrix, b: Matrix, weight_scale: float, bias_scale: float
-) -> tuple[Matrix, Matrix, Matrix]:
-    """(a - b, gap, cogap) of the pairs (x_k, y_k), each (k,), without cancellation; see `pairs.input_state`."""
-    factor = weight_scale / np.sqrt(x.shape[1])
-    delta, total = factor * (x - y), factor * (x + y)
-    difference = np.einsum("kd,kd->k", delta, total)
-    q = ratio(difference, np.sqrt(a) + np.sqrt(b))  # |X| - |Y|
-    shorter = factor * np.where((a <= b)[:, None], x, y)
-    norm = np.sqrt(np.minimum(a, b))
-    w = norm[:, None] * delta - q[:, None] * shorter
-    v = norm[:, None] * total + np.abs(q)[:, None] * shorter
-    # the bias coordinate: its difference is 0, its sum 2 sb
-    w2 = np.einsum("kd,kd->k", w, w) + (bias_scale * q) ** 2
-    v2 = np.einsum("kd,kd->k", v, v) + (bias_scale * (2 * norm + np.abs(q))) ** 2
-    twice = 2 * np.sqrt(a * b)
-    return difference, ratio(w2, twice), ratio(v2, twice)
-
-
-def squared_norms(x: Matrix, weight_scale: float, bias_scale: float) -> Matrix:
-    """K(x,x) of the first layer, (n,)."""
-    scaled = weight_scale / np.sqrt(x.shape[1]) * x
-    return np.asarray(np.sum(scaled**2, axis=1) + bias_scale**2)

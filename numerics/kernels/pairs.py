@@ -136,35 +136,48 @@ def ratio(numerator: Matrix, denominator: Matrix) -> Matrix:
 
 
 def input_state(x: Matrix, y: Matrix, weight_scale: float, bias_scale: float) -> PairState:
-    """Coordinates of the first pre-activation, `K = sw^2 x.y/d + sb^2`; x (n,d), y (m,d).
+    """Coordinates of the first pre-activation, `K = sw^2 x.y/d + sb^2`, of all pairs of rows of x (n,d) and y (m,d)."""
+    a = squared_norms(x, weight_scale, bias_scale)[:, None]
+    b = squared_norms(y, weight_scale, bias_scale)[None, :]
+    difference, gap, cogap = (np.empty((len(x), len(y))) for _ in range(3))
+    rows = max(1, _BLOCK // max(1, y.size))
+    for start in range(0, x.shape[0], rows):
+        block = slice(start, start + rows)
+        difference[block], gap[block], cogap[block] = pair_coordinates(
+            x[block, None, :], y[None, :, :], a[block], b, weight_scale, bias_scale
+        )
+    return PairState(a, b, difference, gap, cogap)
+
+
+def squared_norms(x: Matrix, weight_scale: float, bias_scale: float) -> Matrix:
+    """K(x,x) of the first layer, (n,)."""
+    scaled = weight_scale / np.sqrt(x.shape[1]) * x
+    return np.asarray(np.sum(scaled**2, axis=1) + bias_scale**2)
+
+
+def pair_coordinates(
+    x: Matrix, y: Matrix, a: Matrix, b: Matrix, weight_scale: float, bias_scale: float
+) -> tuple[Matrix, Matrix, Matrix]:
+    """(a - b, gap, cogap) of pairs (x, y) whose features lie along the last axis and whose other axes broadcast; a and b are their
+    squared norms K(x,x) and K(y,y).
 
     Inputs are subtracted before they are scaled. With X, Y the vectors (sw x/sqrt d, sb), w = |Y| X - |X| Y and
     v = |Y| X + |X| Y, the gap is |w|^2 / (2 |X||Y|) and its complement |v|^2 / (2 |X||Y|). Both are written with the
     shorter vector S, `w = |S| (X - Y) - (|X| - |Y|) S`, so that neither equal nor very different norms cancel.
     """
-    factor = weight_scale / np.sqrt(x.shape[1])
-    left, right = factor * x, factor * y
-    a = np.sum(left**2, axis=1)[:, None] + bias_scale**2
-    b = np.sum(right**2, axis=1)[None, :] + bias_scale**2
-    roots = np.sqrt(a) + np.sqrt(b)
-    difference, gap, cogap = np.empty_like(roots), np.empty_like(roots), np.empty_like(roots)
-    rows = max(1, _BLOCK // max(1, y.size))
-    for start in range(0, x.shape[0], rows):
-        block = slice(start, start + rows)
-        delta = factor * (x[block, None, :] - y[None, :, :])
-        total = factor * (x[block, None, :] + y[None, :, :])
-        difference[block] = np.einsum("ijk,ijk->ij", delta, total)
-        q = ratio(difference[block], roots[block])  # |X| - |Y|
-        shorter = np.where((a[block] <= b)[:, :, None], left[block, None, :], right[None, :, :])
-        norm = np.sqrt(np.minimum(a[block], b))
-        w = norm[:, :, None] * delta - q[:, :, None] * shorter
-        v = norm[:, :, None] * total + np.abs(q)[:, :, None] * shorter
-        # the bias coordinate: its difference is 0, its sum 2 sb
-        w2 = np.sum(w**2, axis=2) + (bias_scale * q) ** 2
-        v2 = np.sum(v**2, axis=2) + (bias_scale * (2 * norm + np.abs(q))) ** 2
-        gap[block], cogap[block] = w2, v2
+    factor = weight_scale / np.sqrt(x.shape[-1])
+    delta, total = factor * (x - y), factor * (x + y)
+    difference = np.einsum("...d,...d->...", delta, total)
+    q = ratio(difference, np.sqrt(a) + np.sqrt(b))  # |X| - |Y|
+    shorter = factor * np.where((a <= b)[..., None], x, y)
+    norm = np.sqrt(np.minimum(a, b))
+    w = norm[..., None] * delta - q[..., None] * shorter
+    v = norm[..., None] * total + np.abs(q)[..., None] * shorter
+    # the bias coordinate: its difference is 0, its sum 2 sb
+    w2 = np.sum(w**2, axis=-1) + (bias_scale * q) ** 2
+    v2 = np.sum(v**2, axis=-1) + (bias_scale * (2 * norm + np.abs(q))) ** 2
     twice = 2 * np.sqrt(a * b)
-    return PairState(a, b, difference, ratio(gap, twice), ratio(cogap, twice))
+    return difference, ratio(w2, twice), ratio(v2, twice)
 
 
 def affine(dual: DualState, weight_scale: float, bias_scale: float) -> PairState:

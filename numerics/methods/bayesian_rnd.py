@@ -33,10 +33,10 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from scipy.stats import chi2
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput
+from ..wide_networks.heads import heads_interval
 from .centred_network import fit_centred, mean_network, predict_centred
 from .data import check_inputs, generator
 from .descent import DescentProgress, descend
@@ -44,7 +44,7 @@ from .grammar import Predictive
 from .network import outputs
 from .normal_parametrisation import NormalModule, Normals
 from .random_network_distillation import draw_heads
-from .wide_fit import WideConfig, count, identity_covariance, load_normals, module_of, prepared, save_normals
+from .wide_fit import WideConfig, at_least, identity_covariance, load_normals, module_of, prepared, save_normals
 
 METHOD = "bayesian_rnd"
 DIRECTIONS = ("shared", "per_head")
@@ -59,7 +59,7 @@ class BayesianRNDConfig(WideConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        count("heads", self.heads)
+        at_least(1, "heads", self.heads)
         if self.directions not in DIRECTIONS:
             raise InvalidInput(f"directions is {self.directions!r}.", f"Choose one of {DIRECTIONS}.")
 
@@ -144,19 +144,17 @@ def predict(posterior: BayesianRNDPosterior, x: Tensor) -> Predictive:
     )
 
 
-def interval(posterior: BayesianRNDPosterior, x: Tensor, *, level: float) -> tuple[Tensor, Tensor]:
-    """Limits (inputs,) of the posterior variance, as in `rnd`: chi-squared with `heads` degrees of freedom. Raises `InvalidInput`."""
-    if isinstance(level, bool) or not isinstance(level, float) or not 0 < level < 1:
-        raise InvalidInput(f"level is {level!r}.", "It lies strictly between 0 and 1, for example 0.95.")
-    total = errors(posterior, x).square().sum(1)
-    low, high = (float(chi2.ppf(q, posterior.config.heads)) for q in ((1 - level) / 2, (1 + level) / 2))
-    return total / high, total / low
+def interval(posterior: BayesianRNDPosterior, x: Tensor, *, alpha: float) -> tuple[Tensor, Tensor]:
+    """Limits (inputs,) of the posterior variance, each input by itself with probability 1 - alpha, as in `rnd`. Raises `InvalidInput`."""
+    estimate = errors(posterior, x).square().mean(1)
+    limits = heads_interval(estimate.cpu().numpy(), heads=posterior.config.heads, alpha=alpha)
+    low, high = (torch.as_tensor(limit, dtype=estimate.dtype, device=estimate.device) for limit in limits)
+    return low, high
 
 
-def sample(posterior: BayesianRNDPosterior, x: Tensor, count_: int, seed: int) -> Float[Tensor, "count inputs outputs"]:
-    """Posterior functions at x: mean plus the errors of heads that are not used twice, one for each output. Raises `InvalidInput` where the
-    heads are exhausted."""
-    wanted = count("count", count_)
+def sample(posterior: BayesianRNDPosterior, x: Tensor, count: int, seed: int) -> Float[Tensor, "count inputs outputs"]:
+    """Posterior functions at x: mean plus the errors of heads that are not used twice, one for each output. Raises `HeadsExhausted`."""
+    wanted = at_least(1, "count", count)
     mean = predict_centred(posterior.mean_module, posterior.mean_start, posterior.mean, x)
     chosen = draw_heads(posterior.config.heads, wanted, mean.shape[1], seed).to(x.device)
     return mean + errors(posterior, x)[:, chosen].permute(1, 0, 2)

@@ -39,7 +39,7 @@ from .descent import DescentProgress, descend
 from .grammar import Predictive
 from .network import outputs
 from .normal_parametrisation import NormalModule, Normals
-from .wide_fit import WideConfig, count, load_normals, prepared, save_normals
+from .wide_fit import WideConfig, at_least, load_normals, prepared, save_normals
 
 METHOD = "deep_ensemble"
 
@@ -52,7 +52,7 @@ class DeepEnsembleConfig(WideConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        count("members", self.members, 2)
+        at_least(2, "members", self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +95,9 @@ def predict(posterior: DeepEnsemblePosterior, x: Tensor) -> Predictive:
     return Predictive(mean, variance, samples=members, noise_variance=float(posterior.config.noise_variance))
 
 
-def sample(
-    posterior: DeepEnsemblePosterior, x: Tensor, count_: int, seed: int
-) -> Float[Tensor, "count inputs outputs"]:
+def sample(posterior: DeepEnsemblePosterior, x: Tensor, count: int, seed: int) -> Float[Tensor, "count inputs outputs"]:
     """Members in a random order, without repetition. Raises `InvalidInput` where more are asked for than there are."""
-    wanted = count("count", count_)
+    wanted = at_least(1, "count", count)
     order = torch.randperm(posterior.config.members, generator=generator(seed, "sample", torch.device("cpu")))
     if wanted > posterior.config.members:
         raise InvalidInput(f"There are {posterior.config.members} members, not {wanted}.", "Fit more members.")

@@ -1,8 +1,9 @@
-"""Has a network left the lazy regime? In the limit of infinite width the variance of a deep ensemble does not depend on the labels.
+"""Does an ensemble's variance depend on the labels? In the limit of infinite width it cannot.
 
-Two ensembles are trained from the same starts, one on the labels and one on zeros. In the limit, and for every linearised network, their members
-differ by the same function G y for each start's own G, so that the variances agree up to the spread of G; a paired difference beyond its interval
-says that training has moved the features (`iw.rnd_finite_width`).
+Two ensembles are trained from the same starts, one on the labels and one on zeros, and their variances are compared, member by member. A
+difference beyond its interval says that the width is too small for the limit: the tangent kernel differs between members, or training moves it
+(`iw.rnd_finite_width` tells the two apart on networks of its own; this comparison does not). A module that is linear in its weights never
+shows one.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LabelDependence:
 
     def __str__(self) -> str:
         verdict = (
-            "the labels move the ensemble's variance: not the lazy regime, and no infinite-width statement applies as it stands"
+            "the labels move the ensemble's variance: this width is not the limit, and its statements hold only up to such a difference"
             if self.detected
             else "no dependence on the labels was found"
         )

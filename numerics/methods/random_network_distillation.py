@@ -31,17 +31,18 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from scipy.stats import chi2
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput
+from ..wide_networks.heads import heads_interval
+from ..wide_networks.posterior_functions import HeadsExhausted
 from .centred_network import fit_centred, mean_network, predict_centred
 from .data import check_inputs, generator
 from .descent import DescentProgress, descend
 from .grammar import Predictive
 from .network import outputs
 from .normal_parametrisation import NormalModule, Normals
-from .wide_fit import WideConfig, count, identity_covariance, load_normals, module_of, prepared, save_normals
+from .wide_fit import WideConfig, at_least, identity_covariance, load_normals, module_of, prepared, save_normals
 
 METHOD = "rnd"
 
@@ -55,7 +56,7 @@ class RNDConfig(WideConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        count("heads", self.heads)
+        at_least(1, "heads", self.heads)
         if not isinstance(self.centred, bool):
             raise InvalidInput(f"centred is {self.centred!r}.", "It is True or False.")
 
@@ -125,21 +126,19 @@ def predict(posterior: RNDPosterior, x: Tensor) -> Predictive:
     )
 
 
-def interval(posterior: RNDPosterior, x: Tensor, *, level: float) -> tuple[Tensor, Tensor]:
-    """Lower and upper limit (inputs,) of the ensemble's variance, each input by itself with probability `level` over the draws, in the limit of
-    infinite width: [K v / q_high, K v / q_low] for the chi-squared quantiles q. Raises `InvalidInput`."""
-    if isinstance(level, bool) or not isinstance(level, float) or not 0 < level < 1:
-        raise InvalidInput(f"level is {level!r}.", "It lies strictly between 0 and 1, for example 0.95.")
-    heads = posterior.config.heads
-    total = errors(posterior, x).square().sum(1) / factor(posterior.config)
-    low, high = (float(chi2.ppf(q, heads)) for q in ((1 - level) / 2, (1 + level) / 2))
-    return total / high, total / low
+def interval(posterior: RNDPosterior, x: Tensor, *, alpha: float) -> tuple[Tensor, Tensor]:
+    """Lower and upper limit (inputs,) of the ensemble's variance, each input by itself with probability 1 - alpha over the draws, in the limit of
+    infinite width (`heads_interval`: chi-squared with `heads` degrees of freedom). Raises `InvalidInput`."""
+    estimate = errors(posterior, x).square().mean(1) / factor(posterior.config)
+    limits = heads_interval(estimate.cpu().numpy(), heads=posterior.config.heads, alpha=alpha)
+    low, high = (torch.as_tensor(limit, dtype=estimate.dtype, device=estimate.device) for limit in limits)
+    return low, high
 
 
-def sample(posterior: RNDPosterior, x: Tensor, count_: int, seed: int) -> Float[Tensor, "count inputs outputs"]:
+def sample(posterior: RNDPosterior, x: Tensor, count: int, seed: int) -> Float[Tensor, "count inputs outputs"]:
     """Mean plus the errors of heads that are not used twice, divided by the square root of the factor: in the limit independent ensemble
-    members. Each draw takes one head for each output. Raises `InvalidInput` where the heads are exhausted."""
-    wanted = count("count", count_)
+    members. Each draw takes one head for each output. Raises `HeadsExhausted`."""
+    wanted = at_least(1, "count", count)
     mean = predict_centred(posterior.mean_module, posterior.mean_start, posterior.mean, x)
     chosen = draw_heads(posterior.config.heads, wanted, mean.shape[1], seed).to(x.device)
     drawn = errors(posterior, x)[:, chosen] / factor(posterior.config) ** 0.5
@@ -147,13 +146,10 @@ def sample(posterior: RNDPosterior, x: Tensor, count_: int, seed: int) -> Float[
 
 
 def draw_heads(heads: int, draws: int, outputs: int, seed: int) -> Tensor:
-    """Indices (draws, outputs) of heads, none twice. Raises `InvalidInput`."""
+    """Indices (draws, outputs) of heads, none twice. Raises `HeadsExhausted`."""
     order = torch.randperm(heads, generator=generator(seed, "sample", torch.device("cpu")))
     if draws * outputs > heads:
-        raise InvalidInput(
-            f"{draws} draws of {outputs} outputs need {draws * outputs} heads; there are {heads}: exhausted.",
-            "A head used twice repeats a function: fit with more heads, or ask for fewer draws.",
-        )
+        raise HeadsExhausted(heads, draws * outputs, heads)
     return order[: draws * outputs].reshape(draws, outputs)
 
 

@@ -38,7 +38,7 @@ class WideConfig:
         stopping(self.tolerance, self.max_steps)
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
+def at_least(least: int, name: str, value: Any) -> int:
     """A whole number of at least `least`. Raises `InvalidInput`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InvalidInput(f"{name} is {value!r}.", f"It must be a whole number of at least {least}.")

@@ -43,9 +43,9 @@ def tangent_products(setting: KernelSetting, run: Run, *, zeroed: bool = True) -
     import torch
 
     from ...numerics.networks.fully_connected import initialise
-    from .finite_networks import _network
+    from .finite_networks import network_of
 
-    network = _network(setting, run.block["width"], "ntk")
+    network = network_of(setting, run.block["width"], "ntk")
     x = torch.from_numpy(setting.x).to(run.device)
     group, points = run.block.get("group", 1), len(setting.x)
     found = []
@@ -71,30 +71,30 @@ def bayesian_distil(
     independent), `correction_s` the squared error after nonlinear descent less that of the linearisation, same draw.
     """
     from ...numerics.networks.fully_connected import initialise
-    from .finite_networks import _columns, _problem, _train
+    from .finite_networks import columns, problem, train_and_linearise
 
-    network, x, tests = _problem(setting, run, "ntk")
+    network, x, tests = problem(setting, run, "ntk")
     theta, psi = (
         initialise(network, run.block["members"], seed=sub_seed(run.seed, name), device=run.device)
         for name in ("theta", "psi")
     )
     goal = tangent_target(network, theta, psi, x, zeroed=zeroed)
-    linear, trained = _train(network, theta, x, tests, goal[:, tests:], relative_residual, run)
+    linear, trained = train_and_linearise(network, theta, x, tests, goal[:, tests:], relative_residual, run)
     expected = _expected(network, theta, x, linear.smoother, zeroed=zeroed)
     errors = [(output - goal[:, :tests])[:, :, 0] for output in (trained, linear.solution(goal[:, tests:]))]
-    return _columns(linearised=expected, correction=errors[0] ** 2 - errors[1] ** 2)
+    return columns(linearised=expected, correction=errors[0] ** 2 - errors[1] ** 2)
 
 
 def linearised_bayesian(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
     """The columns `linearised_s` of `bayesian_distil`, of networks that are not trained."""
     from ...numerics.networks.fully_connected import initialise
     from ...numerics.training.linearised import linearise
-    from .finite_networks import _columns, _problem
+    from .finite_networks import columns, problem
 
-    network, x, tests = _problem(setting, run, "ntk")
+    network, x, tests = problem(setting, run, "ntk")
     theta = initialise(network, run.block["members"], seed=sub_seed(run.seed, "theta"), device=run.device)
     smoother = linearise(network, theta, x[tests:], x[:tests]).smoother
-    return _columns(linearised=_expected(network, theta, x, smoother, zeroed=True))
+    return columns(linearised=_expected(network, theta, x, smoother, zeroed=True))
 
 
 def _expected(network: FullyConnected, theta: Parameters, x: Tensor, smoother: Tensor, *, zeroed: bool) -> Tensor:
@@ -103,13 +103,13 @@ def _expected(network: FullyConnected, theta: Parameters, x: Tensor, smoother: T
 
     from ...numerics.networks.fully_connected import forward
     from ...numerics.networks.tangent_kernel import empirical_ntk
-    from .finite_networks import _readout_covariance, _residual_map
+    from .finite_networks import readout_covariance, residual_map
 
     covariance = empirical_ntk(network, theta, x)[:, :, 0, :, 0]
     if zeroed:
         covariance = covariance - empirical_ntk(network, theta, x, trained="readout")[:, :, 0, :, 0]
-    covariance = covariance + _readout_covariance(network, forward(network, theta, x).features[-1], theta)
-    residual = _residual_map(smoother)
+    covariance = covariance + readout_covariance(network, forward(network, theta, x).features[-1], theta)
+    residual = residual_map(smoother)
     return torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual)
 
 
@@ -123,14 +123,14 @@ def tangent_targets_apart(setting: EnsembleSetting, run: Run) -> Mapping[str, An
     from ...numerics.networks.fully_connected import initialise
     from ...numerics.networks.tangent_kernel import empirical_ntk
     from ...numerics.training.linearised import linearise
-    from .finite_networks import _columns, _problem, _residual_map
+    from .finite_networks import columns, problem, residual_map
 
-    network, x, tests = _problem(setting, run, "ntk")
+    network, x, tests = problem(setting, run, "ntk")
     theta, other = (
         initialise(network, run.block["members"], seed=sub_seed(run.seed, name), device=run.device)
         for name in ("theta", "other")
     )
-    residual = _residual_map(linearise(network, theta, x[tests:], x[:tests]).smoother)
+    residual = residual_map(linearise(network, theta, x[tests:], x[:tests]).smoother)
     kernels = (empirical_ntk(network, parameters, x)[:, :, 0, :, 0] for parameters in (theta, other))
     own, foreign = (torch.einsum("rsi,rij,rsj->rs", residual, kernel, residual) for kernel in kernels)
-    return _columns(own=own, other=foreign)
+    return columns(own=own, other=foreign)

@@ -26,7 +26,7 @@ def linearised_distillation(
 
     from ...numerics.networks.fully_connected import forward, fully_connected, initialise
     from ...numerics.training.linearised import linearise
-    from .finite_networks import _columns, _readout_covariance, _residual_map
+    from .finite_networks import columns, readout_covariance, residual_map
 
     points = np.concatenate([setting.test, setting.train])
     x, tests = torch.from_numpy(points).to(run.device), len(setting.test)
@@ -44,13 +44,13 @@ def linearised_distillation(
         for network, name in zip(networks, ("predictor", "target"), strict=True)
     )
     linear = linearise(networks[0], u, x[tests:], x[:tests], trained=trained)
-    covariance = scale**2 * _readout_covariance(networks[1], forward(networks[1], g, x).features[-1], None)
+    covariance = scale**2 * readout_covariance(networks[1], forward(networks[1], g, x).features[-1], None)
     if not centred:
         features = forward(networks[0], u, x).features[-1]
         # a kernel of the readout alone does not depend on the readout: average over all of it, not only over its signs
-        covariance = covariance + _readout_covariance(networks[0], features, u if trained == "all" else None)
-    residual = _residual_map(linear.smoother)
-    return _columns(square=torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual))
+        covariance = covariance + readout_covariance(networks[0], features, u if trained == "all" else None)
+    residual = residual_map(linear.smoother)
+    return columns(square=torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual))
 
 
 def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Mapping[str, Any]:
@@ -63,7 +63,7 @@ def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Map
 
     from ...numerics.networks.fully_connected import forward, fully_connected, initialise
     from ...numerics.training.linearised import linearise
-    from .finite_networks import _columns, _readout_covariance, _residual_map
+    from .finite_networks import columns, readout_covariance, residual_map
 
     points = np.concatenate([setting.test, setting.train])
     x, tests = torch.from_numpy(points).to(run.device), len(setting.test)
@@ -79,10 +79,10 @@ def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Map
         for name in ("predictor", "target")
     )
     linear = linearise(network, u, x[tests:], x[:tests])
-    residual = _residual_map(linear.smoother)  # (R, 2S, 2(S+N)), the head fastest
+    residual = residual_map(linear.smoother)  # (R, 2S, 2(S+N)), the head fastest
     start = forward(network, u, x).output.flatten(1)[:, :, None]
     mean = torch.bmm(residual, start)[:, :, 0].reshape(-1, tests, 2)
-    one = _readout_covariance(network, forward(network, g, x).features[-1], None)
+    one = readout_covariance(network, forward(network, g, x).features[-1], None)
     mixing = torch.ones(2, 2, dtype=x.dtype) if one_target else torch.eye(2, dtype=x.dtype)
     covariance = torch.einsum("rij,ab->riajb", one, mixing.to(x.device)).reshape(len(one), 2 * len(x), 2 * len(x))
     spread = torch.bmm(torch.bmm(residual, covariance), residual.mT).reshape(-1, tests, 2, tests, 2)
@@ -90,4 +90,4 @@ def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Map
     first, second = (mean[:, :, i] ** 2 + here[:, :, i, i] for i in range(2))
     cross = here[:, :, 0, 1]
     within = 2 * cross**2 + 4 * mean[:, :, 0] * mean[:, :, 1] * cross
-    return _columns(first=first, second=second, within=within)
+    return columns(first=first, second=second, within=within)

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 _PARAMETERS = 1 << 22  # of one chunk of networks: 32 MiB
 
 
-def _network(setting: KernelSetting | EnsembleSetting, width: int, parametrisation: str) -> FullyConnected:
+def network_of(
+    setting: KernelSetting | EnsembleSetting, width: int, parametrisation: str = "ntk", outputs: int = 1
+) -> FullyConnected:
+    """The setting's architecture at a finite width."""
     from ...numerics.networks.fully_connected import fully_connected
 
     points = setting.x if isinstance(setting, KernelSetting) else setting.train
-    return fully_connected(inputs=points.shape[1], width=width, parametrisation=parametrisation, **setting.architecture)
+    return fully_connected(
+        inputs=points.shape[1], width=width, outputs=outputs, parametrisation=parametrisation, **setting.architecture
+    )
 
 
 def initial_kernels(
@@ -40,7 +45,7 @@ def initial_kernels(
     from ...numerics.networks.fully_connected import initialise
     from ...numerics.networks.tangent_kernel import empirical_ntk
 
-    network = _network(setting, run.block["width"], parametrisation)
+    network = network_of(setting, run.block["width"], parametrisation)
     x = torch.from_numpy(setting.x).to(run.device)
     group, points = run.block.get("group", 1), len(setting.x)
     size = sum(fan_in * fan_out for fan_in, fan_out in network.fans) + 6 * points * network.width
@@ -87,7 +92,7 @@ def distil(
 
     from ...numerics.networks.fully_connected import forward, initialise
 
-    network, x, tests = _problem(setting, run, parametrisation)
+    network, x, tests = problem(setting, run, parametrisation)
     members = run.block["members"]
     u, g = (
         initialise(network, members, seed=sub_seed(run.seed, name), device=run.device)
@@ -96,16 +101,16 @@ def distil(
     frozen = forward(network, g, x)
     offset = forward(network, u, x).output if centred else torch.zeros_like(frozen.output)
     goal = frozen.output + offset  # a centred predictor u - u0 is trained on g
-    linear, trained = _train(network, u, x, tests, goal[:, tests:], relative_residual, run)
-    covariance = _readout_covariance(network, frozen.features[-1], None)
+    linear, trained = train_and_linearise(network, u, x, tests, goal[:, tests:], relative_residual, run)
+    covariance = readout_covariance(network, frozen.features[-1], None)
     if not centred:
-        covariance = covariance + _readout_covariance(network, forward(network, u, x).features[-1], u)
-    residual = _residual_map(linear.smoother)
+        covariance = covariance + readout_covariance(network, forward(network, u, x).features[-1], u)
+    residual = residual_map(linear.smoother)
     expected = torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual)
     target = goal[:, :tests]
     errors = [(output - target)[:, :, 0] for output in (trained, linear.solution(goal[:, tests:]))]
     correction = errors[0] ** 2 - errors[1] ** 2
-    return _columns(linearised=expected, correction=correction)
+    return columns(linearised=expected, correction=correction)
 
 
 def converged_ensemble(
@@ -121,15 +126,15 @@ def converged_ensemble(
 
     from ...numerics.networks.fully_connected import forward, initialise
 
-    network, x, tests = _problem(setting, run, parametrisation)
+    network, x, tests = problem(setting, run, parametrisation)
     members = run.block["members"]
     f = initialise(network, members, seed=sub_seed(run.seed, "member"), device=run.device)
     labels = torch.from_numpy(setting.labels).to(run.device)[None, :, None].expand(members, -1, 1)
-    linear, trained = _train(network, f, x, tests, labels, relative_residual, run)
-    covariance = _readout_covariance(network, forward(network, f, x).features[-1], f)
-    residual = _residual_map(linear.smoother)
+    linear, trained = train_and_linearise(network, f, x, tests, labels, relative_residual, run)
+    covariance = readout_covariance(network, forward(network, f, x).features[-1], f)
+    residual = residual_map(linear.smoother)
     solved = linear.solution(labels)
-    return _columns(
+    return columns(
         centre=torch.bmm(linear.smoother, labels)[:, :, 0],
         spread=torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual),
         shift=(trained - solved)[:, :, 0],
@@ -137,17 +142,18 @@ def converged_ensemble(
     )
 
 
-def _problem(setting: EnsembleSetting, run: Run, parametrisation: str) -> tuple[FullyConnected, Tensor, int]:
+def problem(setting: EnsembleSetting, run: Run, parametrisation: str) -> tuple[FullyConnected, Tensor, int]:
+    """The network of one block, all points (test first), and the number of test points."""
     import torch
 
-    network = _network(setting, run.block["width"], parametrisation)
+    network = network_of(setting, run.block["width"], parametrisation)
     if network.depth != 1:
         raise InvalidInput("The averaging over readout signs is exact for one hidden layer only.", "Use two scales.")
     points = np.concatenate([setting.test, setting.train])
     return network, torch.from_numpy(points).to(run.device), len(setting.test)
 
 
-def _train(
+def train_and_linearise(
     network: FullyConnected,
     parameters: Parameters,
     x: Tensor,
@@ -177,7 +183,7 @@ def _train(
     return linear, forward(network, found.parameters, x[:tests]).output
 
 
-def _readout_covariance(network: FullyConnected, features: Tensor, parameters: Parameters | None) -> Tensor:
+def readout_covariance(network: FullyConnected, features: Tensor, parameters: Parameters | None) -> Tensor:
     """Covariance of the initial output over the readout's bias and its weights: all of them, or only their signs."""
     import torch
 
@@ -188,7 +194,7 @@ def _readout_covariance(network: FullyConnected, features: Tensor, parameters: P
     return torch.bmm(features * sizes, features.mT) + bias**2
 
 
-def _residual_map(smoother: Tensor) -> Tensor:
+def residual_map(smoother: Tensor) -> Tensor:
     """M = [I, -G] per member."""
     import torch
 
@@ -197,7 +203,8 @@ def _residual_map(smoother: Tensor) -> Tensor:
     return torch.cat([identity, -smoother], dim=2)
 
 
-def _columns(**tables: Tensor) -> dict[str, np.ndarray]:
+def columns(**tables: Tensor) -> dict[str, np.ndarray]:
+    """Tables (rows, tests) as columns `name_0`, `name_1`, ..."""
     return {f"{name}_{s}": table[:, s].cpu().numpy() for name, table in tables.items() for s in range(table.shape[1])}
 
 

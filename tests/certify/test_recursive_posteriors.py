@@ -12,6 +12,7 @@ from torch import nn
 import nonvacuous as nv
 from nonvacuous.errors import AssumptionViolated, InvalidInput
 from nonvacuous.numerics.bounds.recursive import RecursiveStep, recursive_pac_bayes
+from nonvacuous.numerics.certified import kl_upper
 from nonvacuous.numerics.certify.excess import excess_counts
 from nonvacuous.numerics.certify.gaussian import from_module, moved, sample
 from nonvacuous.numerics.certify.losses import zero_one
@@ -116,16 +117,12 @@ def test_the_certificate_is_the_bound_of_its_inputs(form, tmp_path):
     assert nv.bounds.load(path).check()
 
 
-def test_one_part_is_the_kl_bound():
-    found = certified(parts=1)
-    # the draws pay ln 3 for events that one part does not have
-    i = found.inputs
-    assert (
-        found.value
-        == recursive_pac_bayes(
-            risk=i["risk"], kl=i["kl"], n=40, steps=[], delta=0.04, pairs=i["pairs"], draws_delta=0.01
-        ).value
-    )
+def test_one_part_is_the_kl_bound_of_the_limited_risk():
+    """UP(UP(risk, ln(3/draws_delta)/pairs), (kl + ln(xi(n)/delta))/n): three events of draws are paid for, of which one part has one."""
+    i = certified(parts=1).inputs
+    limited = float(kl_upper(i["risk"], math.log(3 / 0.01) / i["pairs"]))
+    bound = nv.bounds.seeger_kl(risk=limited, kl=i["kl"], n=40, delta=0.04).value
+    assert certified(parts=1).value == pytest.approx(bound, rel=1e-12, abs=0)
 
 
 def test_training_beats_its_first_step_and_its_certificate_holds():
@@ -205,6 +202,12 @@ def test_the_objective_is_the_split_form_and_its_gradient():
 def test_bad_input(changes, error, words):
     with pytest.raises(error, match=words):
         certified(**changes)
+
+
+def test_a_wrong_form_is_refused_before_the_first_draw(monkeypatch):
+    monkeypatch.setattr("nonvacuous.numerics.certify.recursive.measure_risk", lambda *_, **__: pytest.fail("drew"))
+    with pytest.raises(InvalidInput, match="form"):
+        certified(form="neither")
 
 
 def test_look_alikes_are_allowed_on_request():

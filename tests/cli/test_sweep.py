@@ -178,3 +178,12 @@ def test_other_bad_input(work):
     assert "no rows" in call("sweep", "collect", "nowhere", code=3)
     with pytest.raises(InvalidInput):
         Shard(2, 1)
+
+
+def test_a_store_that_cannot_be_written_ends_the_run_at_once(work):
+    folder, _, call = work
+    (folder / "full").mkdir()
+    (folder / "full" / "rows").write_text("a file where a folder is needed")
+    text = call("sweep", "run", "swept:CATALOGUE", "--budget", "quick", "--out", "full", code=3)
+    assert text.count("error in") == 1
+    assert len(marks(folder)) == 1

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from nonvacuous.errors import InvalidInput
 from nonvacuous.numerics.kernels import fully_connected_kernels
 from nonvacuous.numerics.kernels.gram import TILE, GramProgress, fully_connected_gram, gram_plan
-from nonvacuous.numerics.kernels.input_tiles import input_tile, squared_norms
-from nonvacuous.numerics.kernels.pairs import input_state
+from nonvacuous.numerics.kernels.input_tiles import input_tile
+from nonvacuous.numerics.kernels.pairs import input_state, squared_norms
+from nonvacuous.theory.activations import Quadrature
 from nonvacuous.theory.balls.dual_activations import fully_connected_pair
 
 RNG = np.random.default_rng(0)
@@ -122,6 +123,9 @@ def test_memory_is_predicted_and_refused_before_any_work():
         ({"out": (np.zeros((2, 2)), None)}, "out"),
         ({"out": np.zeros((150, 150))}, "out"),
         ({"x": X * 1e160}, "overflow"),
+        ({"x": np.where(np.arange(150)[:, None] == 77, 1e160, X), "bias_scale": 0.0}, "overflow"),
+        ({"x": X * 1e-80, "bias_scale": 0.0}, "1e-150"),
+        ({"activation": Quadrature("tanh")}, "closed form"),
         ({"depth": 0}, "depth"),
     ],
 )

@@ -72,7 +72,7 @@ def test_shapes_and_meaning(method, choice):
     else:
         assert got.probs is None
         assert got.noise_variance > 0
-    assert parts.sample(posterior, x[:5], 4, 0).shape == (4, 5, 3)
+    assert parts.sample(posterior, x[:5], count=4, seed=0).shape == (4, 5, 3)
 
 
 @EACH

@@ -17,6 +17,7 @@ from nonvacuous.numerics.methods.bayesian_rnd import BayesianRNDConfig
 from nonvacuous.numerics.methods.deep_ensemble import DeepEnsembleConfig
 from nonvacuous.numerics.methods.normal_parametrisation import normal_module
 from nonvacuous.numerics.methods.random_network_distillation import RNDConfig
+from nonvacuous.numerics.wide_networks import HeadsExhausted
 
 STREAM = torch.Generator().manual_seed(0)
 X = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]], dtype=torch.float64)
@@ -76,7 +77,7 @@ def test_on_a_linear_module_everything_is_the_linear_smoother(noise):
         torch.testing.assert_close(got.mean, g @ Y, **close)  # a centred network has no variance
         torch.testing.assert_close(got.variance[:, 0, 0], expected.square().mean(1) / (1 if centred else 2), **close)
         assert (got.variance[:, 0, 1] == 0).all()
-        low, high = rnd.interval(distilled, TEST, level=0.9)
+        low, high = rnd.interval(distilled, TEST, alpha=0.1)
         total = expected.square().sum(1) / (1 if centred else 2)
         torch.testing.assert_close(low, total / chi2.ppf(0.95, 6), **close)
         torch.testing.assert_close(high, total / chi2.ppf(0.05, 6), **close)
@@ -147,12 +148,12 @@ def test_heads_are_used_once():
     posterior = rnd.fit(wide(64), (X, Y), RNDConfig(SW, SB, 0.1, tolerance=1e-2, heads=8), seed=0, device="cpu")
     draws = rnd.sample(posterior, TEST, 4, 0)
     assert len({float(v) for v in draws[:, 0].flatten()}) == 8
-    with pytest.raises(InvalidInput, match="exhausted"):
+    with pytest.raises(HeadsExhausted, match="heads are unused"):
         rnd.sample(posterior, TEST, 5, 0)
     other = bayesian_rnd.fit(
         wide(64), (X, Y), BayesianRNDConfig(SW, SB, 0.1, tolerance=1e-2, heads=3), seed=0, device="cpu"
     )
-    with pytest.raises(InvalidInput, match="exhausted"):
+    with pytest.raises(HeadsExhausted, match="heads are unused"):
         bayesian_rnd.sample(other, TEST, 2, 0)
 
 

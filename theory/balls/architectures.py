@@ -12,7 +12,7 @@ from typing import Any, Literal
 from flint import arb, arb_mat, ctx
 
 from ..architectures import Activate, Dense, Dropout, Layer, LayerNorm, Residual
-from ..errors import NumericalFailure
+from ..errors import InvalidInput, NumericalFailure
 from .context import to_ball
 from .dual_table import dual_of
 
@@ -85,7 +85,9 @@ def _layer(blocks: _Blocks, layer: Layer, same: bool) -> _Blocks:
         case Dropout():
             keep = to_ball(Fraction(layer.keep_rate))
             return {name: (v, t) if name == "xy" else (v / keep, t / keep) for name, (v, t) in blocks.items()}
-    raise NotImplementedError(layer)
+    raise InvalidInput(
+        f"A {type(layer).__name__} has no reference here.", "Use the layers of nonvacuous.theory.architectures."
+    )
 
 
 def attention_entries(

@@ -9,14 +9,16 @@ import numpy as np
 
 from ....numerics.randomness import sub_seed
 from ...result import Run
+from ..finite_networks import columns, network_of, readout_covariance, residual_map, train_and_linearise
 from ..settings import EnsembleSetting
 
 HEADS = (1, 4, 16)
+TOLERANCE = 1e-5  # of the residual, as in `distil`
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ....numerics.networks.fully_connected import FullyConnected, Parameters
+    from ....numerics.networks.fully_connected import FullyConnected
 
 
 def distil_heads(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
@@ -31,26 +33,22 @@ def distil_heads(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
     from ....numerics.networks.fully_connected import forward, initialise
 
     heads, members = run.block["heads"], run.block["members"]
-    network, x, tests = _network(setting, run, heads)
+    network, x, tests = _problem(setting, run, heads)
     u, g = (
         initialise(network, members, seed=sub_seed(run.seed, n), device=run.device) for n in ("predictor", "target")
     )
     frozen = forward(network, g, x)
-    linear, trained = _train(network, u, x, tests, frozen.output[:, tests:], run)
-    weight, bias = network.deviations[-1]
-    features = frozen.features[-1]
-    prior = torch.bmm(features, features.mT) * weight**2 + bias**2  # of every head of g, given its first layer
+    linear, trained = train_and_linearise(network, u, x, tests, frozen.output[:, tests:], TOLERANCE, run)
+    prior = readout_covariance(network, frozen.features[-1], None)  # of every head of g, given its first layer
     points = len(x)
     # e = M (u_0 - g): rows (test point, head), columns (point, head)
-    residual = torch.cat(
-        [torch.eye(tests * heads, dtype=x.dtype, device=x.device).expand(members, -1, -1), -linear.smoother], 2
-    ).reshape(members, tests * heads, points, heads)
+    residual = residual_map(linear.smoother).reshape(members, tests * heads, points, heads)
     initial = torch.cat([linear.initial_test, linear.initial_train], 1)
     own = torch.einsum("rapk,rpk->ra", residual, initial) ** 2
     others = torch.einsum("rapk,rpq,raqk->ra", residual, prior, residual)
     target = frozen.output[:, :tests]
     errors = [(value - target) ** 2 for value in (trained, linear.solution(frozen.output[:, tests:]))]
-    return _columns(
+    return columns(
         linearised=(own + others).reshape(members, tests, heads).mean(2),
         correction=(errors[0] - errors[1]).mean(2),
     )
@@ -77,51 +75,21 @@ def labelled_ensembles(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
     from ....numerics.networks.fully_connected import initialise
 
     members, group = run.block["members"], run.block["group"]
-    network, x, tests = _network(setting, run, 1)
+    network, x, tests = _problem(setting, run, 1)
     start = initialise(network, members, seed=sub_seed(run.seed, "member"), device=run.device)
     labels = torch.from_numpy(setting.labels).to(run.device)[None, :, None].expand(members, -1, 1)
     found = {}
     for name, goal in (("labels", labels), ("zeros", torch.zeros_like(labels))):
-        linear, trained = _train(network, start, x, tests, goal, run)
+        linear, trained = train_and_linearise(network, start, x, tests, goal, TOLERANCE, run)
         variances = [value[:, :, 0].reshape(-1, group, tests).var(dim=1) for value in (trained, linear.solution(goal))]
         found[name] = variances[0] - variances[1]
-    return _columns(**found)
+    return columns(**found)
 
 
-def _network(setting: EnsembleSetting, run: Run, outputs: int) -> tuple[FullyConnected, Tensor, int]:
+def _problem(setting: EnsembleSetting, run: Run, outputs: int) -> tuple[FullyConnected, Tensor, int]:
+    """The network with so many heads, all points (test first), and the number of test points; any depth."""
     import torch
 
-    from ....numerics.networks.fully_connected import fully_connected
-
-    network = fully_connected(
-        inputs=setting.train.shape[1],
-        width=run.block["width"],
-        outputs=outputs,
-        parametrisation="ntk",
-        **setting.architecture,
-    )
     points = np.concatenate([setting.test, setting.train])
+    network = network_of(setting, run.block["width"], outputs=outputs)
     return network, torch.from_numpy(points).to(run.device), len(setting.test)
-
-
-def _train(
-    network: FullyConnected, parameters: Parameters, x: Tensor, tests: int, goal: Tensor, run: Run
-) -> tuple[Any, Tensor]:
-    """The linearisation, and the output at the test points after full-batch descent to 1e-4 of the residual."""
-    from ....numerics.networks.fully_connected import forward
-    from ....numerics.training.choose import train
-    from ....numerics.training.linearised import linearise
-    from ....numerics.training.step_size import step_rule
-
-    tolerance = run.block.get("tolerance", 1e-4)
-    linear = linearise(network, parameters, x[tests:], x[:tests])
-    rule = step_rule(linear.ntk_train, relative_residual=tolerance, damping=0.75, slack=20)
-    found = train(
-        network, parameters, x[tests:], goal,
-        step_size_sum_loss=rule.step_size_sum_loss, relative_residual=tolerance, max_steps=rule.max_steps,
-    )  # fmt: skip
-    return linear, forward(network, found.parameters, x[:tests]).output
-
-
-def _columns(**tables: Tensor) -> dict[str, np.ndarray]:
-    return {f"{name}_{s}": table[:, s].cpu().numpy() for name, table in tables.items() for s in range(table.shape[1])}
