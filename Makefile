@@ -12,7 +12,7 @@ verify:  ## verify the catalogue at the quick budget, certify a network on real 
 
 test:  ## everything that must hold
 	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk dask
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 bench:  ## the figures of benchmarks/RESULTS.md
 	@$(PYTHON) tools/bootstrap.py torch dev notebooks ntk dask

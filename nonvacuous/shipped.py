@@ -6,7 +6,7 @@ Nothing here imports a proof, so both answer without replaying anything and with
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,38 @@ DEFAULT_OUT = Path("nonvacuous-runs")
 def entries() -> list[dict[str, Any]]:
     """Every statement of the package in teaching order, results and definitions alike, with the shipped verdicts."""
     try:
-        return list(json.loads(CATALOGUE_FILE.read_text(encoding="utf-8"))["entries"])
-    except (OSError, json.JSONDecodeError, KeyError) as error:
+        return unpacked(json.loads(CATALOGUE_FILE.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"The shipped catalogue {CATALOGUE_FILE} cannot be read ({error}).", "Reinstall the package."
         ) from error
+
+
+def packed(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The content of the shipped file. Verdicts rest on hundreds of modules each: they are named once, and a verdict keeps
+    a hexadecimal set of positions, the module of position k being bit k."""
+    modules = sorted({name for entry in found if "verdict" in entry for name in entry["verdict"]["code"]["modules"]})
+    position = {name: k for k, name in enumerate(modules)}
+    entries = []
+    for entry in found:
+        data = dict(entry)
+        if "verdict" in data:
+            code = data["verdict"]["code"]
+            members = sum(1 << position[name] for name in code["modules"])
+            data["verdict"] = {**data["verdict"], "code": {**code, "modules": f"{members:x}"}}
+        entries.append(data)
+    return {"schema_version": SCHEMA_VERSION, "modules": modules, "entries": entries}
+
+
+def unpacked(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries that `packed` was given."""
+    modules, found = content["modules"], list(content["entries"])
+    for entry in found:
+        if "verdict" in entry:
+            code = entry["verdict"]["code"]
+            members = int(code["modules"], 16)
+            code["modules"] = [name for k, name in enumerate(modules) if members >> k & 1]
+    return found
 
 
 def summary(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .numerics.store import write_atomically
 from .proofs.catalogue import CATALOGUE
 from .proofs.result import Result
 from .proofs.verification import finite, verdict_path
-from .shipped import CATALOGUE_FILE, DEFAULT_OUT, SCHEMA_VERSION, summary
+from .shipped import CATALOGUE_FILE, DEFAULT_OUT, packed, summary
 from .statements import STATEMENTS
 from .theory.statement import Statement
 
@@ -62,13 +62,21 @@ def build(out: Path) -> dict[str, Any]:
         if statement.key in results and path.is_file():
             data["verdict"] = summary(json.loads(path.read_text(encoding="utf-8")))
         found.append(data)
-    return {"schema_version": SCHEMA_VERSION, "entries": finite(found)}
+    return packed(finite(found))
+
+
+def lines(content: dict[str, Any]) -> str:
+    """JSON with one entry to a line: small, and a change shows which entries it touches."""
+    head = {key: value for key, value in content.items() if key != "entries"}
+    compact = {"separators": (",", ":"), "allow_nan": False}
+    rows = ",\n".join(json.dumps(entry, **compact) for entry in content["entries"])
+    return f'{json.dumps(head, **compact)[:-1]},\n"entries":[\n{rows}\n]}}\n'
 
 
 def main() -> None:
     """`python -m nonvacuous.shipping [OUT]`: refresh the shipped catalogue from the verdicts in OUT."""
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_OUT
-    write_atomically(CATALOGUE_FILE, (json.dumps(build(out), indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(CATALOGUE_FILE, lines(build(out)).encode())
     print(f"{CATALOGUE_FILE} written from {out}")
 
 

@@ -6,14 +6,16 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
@@ -33,38 +35,69 @@ class QuickRun:
     verdicts: Mapping[str, Mapping[str, Any]]
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once, however many processes share the tests: the others wait for the first.
+
+    A folder that was not finished leaves no trace of being so, and is made again.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, finished = shared / name, shared / f"{name}.finished"
+    with FileLock(shared / f"{name}.lock"):
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            finished.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> QuickRun:
-    out = tmp_path_factory.mktemp("verification")
-    command = [sys.executable, "-m", "nonvacuous.cli.main", "verify", "--json", "--device", "cpu", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=out, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.stdout, done.stderr
+    def verify(folder: Path) -> None:
+        out = folder / "runs"
+        command = [
+            sys.executable,
+            "-m",
+            "nonvacuous.cli.main",
+            "verify",
+            "--json",
+            "--device",
+            "cpu",
+            "--out",
+            str(out),
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+        assert done.stdout, done.stderr
+        (folder / "printed.json").write_text(done.stdout)
+        (folder / "messages.txt").write_text(done.stderr)
+        (folder / "code.txt").write_text(str(done.returncode))
+
+    folder = once(tmp_path_factory, "verification", verify)
+    out = folder / "runs"
     verdicts = {path.stem: json.loads(path.read_text()) for path in (out / "verdicts").glob("*.json")}
-    return QuickRun(out, done.returncode, json.loads(done.stdout), done.stderr, verdicts)
+    printed = json.loads((folder / "printed.json").read_text())
+    return QuickRun(
+        out, int((folder / "code.txt").read_text()), printed, (folder / "messages.txt").read_text(), verdicts
+    )
 
 
 @pytest.fixture(scope="session")
 def wheel_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `pip install` puts into site-packages, for tools that do not see through an editable install's mapping."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("nonvacuous", "theory", "numerics", "proofs", "pyproject.toml", "README.md", "LICENSE"):
-        subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
-    tree = tmp_path_factory.mktemp("tree")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--target",
-        str(tree),
-        str(source),
-    ]
-    done = subprocess.run(pip, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return tree
+
+    def install(folder: Path) -> None:
+        source, tree = folder / "source", folder / "tree"
+        source.mkdir()
+        for name in ("nonvacuous", "theory", "numerics", "proofs", "pyproject.toml", "README.md", "LICENSE"):
+            subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
+        options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", str(tree), str(source)]
+        done = subprocess.run([sys.executable, "-m", "pip", "install", *options], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return once(tmp_path_factory, "wheel", install) / "tree"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import nonvacuous
 from nonvacuous.numerics.methods import METHODS
 from nonvacuous.proofs.catalogue import CATALOGUE
 from nonvacuous.settings import from_json, to_json
-from nonvacuous.shipped import CATALOGUE_FILE, entries
-from nonvacuous.shipping import entry
+from nonvacuous.shipped import CATALOGUE_FILE, entries, packed, unpacked
+from nonvacuous.shipping import entry, lines
 from nonvacuous.statements import STATEMENTS
 from nonvacuous.theory.bibliography import REFERENCES, find
 from nonvacuous.theory.derivation import Cited
@@ -98,6 +98,18 @@ def test_the_shipped_catalogue_is_that_of_the_code():
             names = [f"{check['name']} / {name}" for check in found["checks"] for name in check["controls"]]
             assert [control["name"] for control in verdict["controls"]] == names
     assert CATALOGUE_FILE.stat().st_size < 2_000_000
+
+
+def test_shipped_verdicts_keep_the_modules_they_rest_on():
+    def rests_on(*names):
+        return {
+            "key": "".join(names),
+            "verdict": {"evidence": "supported", "code": {"modules": list(names), "digest": "d"}},
+        }
+
+    found = [rests_on("a", "c"), {"key": "a definition"}, rests_on(), rests_on("b", "c")]
+    assert unpacked(json.loads(lines(packed(found)))) == found
+    assert any(len(e["verdict"]["code"]["modules"]) > 50 for e in entries() if "verdict" in e)
 
 
 def test_public_names_exist():
