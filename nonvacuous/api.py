@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,17 @@ def pick_device(device: str) -> str:
         raise InvalidInput(
             f"There is no device {device!r} here.", "Use cpu, cuda (with a CUDA build of torch and a GPU) or auto."
         )
+    return device
+
+
+def device_to_judge(device: str, missing: Callable[[str], int]) -> str:
+    """`pick_device`, except that a card which is elsewhere need not be here when there is nothing to measure: `missing(device)`
+    counts the row files that are not there. Rows of a cluster with cards are judged on a machine without."""
+    try:
+        return pick_device(device)
+    except InvalidInput:
+        if re.fullmatch(r"cuda(:\d+)?", device) is None or missing(device):
+            raise
     return device
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .numerics.store import write_atomically
 from .proofs.catalogue import CATALOGUE
-from .proofs.result import Result
+from .proofs.result import BUDGETS, Result
 from .proofs.verification import finite, verdict_path
 from .shipped import CATALOGUE_FILE, DEFAULT_OUT, packed, summary
 from .statements import STATEMENTS
@@ -46,6 +46,7 @@ def entry(statement: Statement, result: Result | None) -> dict[str, Any]:
                 "name": check.name,
                 "claim": type(check.claim).__name__,
                 "controls": [control.name for control in check.controls],
+                **({} if check.runs_at("quick") else {"budget": next(b for b in BUDGETS if check.runs_at(b))}),
             }
             for check in result.checks
         ]
@@ -68,9 +69,9 @@ def build(out: Path) -> dict[str, Any]:
 def lines(content: dict[str, Any]) -> str:
     """JSON with one entry to a line: small, and a change shows which entries it touches."""
     head = {key: value for key, value in content.items() if key != "entries"}
-    compact = {"separators": (",", ":"), "allow_nan": False}
-    rows = ",\n".join(json.dumps(entry, **compact) for entry in content["entries"])
-    return f'{json.dumps(head, **compact)[:-1]},\n"entries":[\n{rows}\n]}}\n'
+    compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    rows = ",\n".join(map(compact, content["entries"]))
+    return f'{compact(head)[:-1]},\n"entries":[\n{rows}\n]}}\n'
 
 
 def main() -> None:

@@ -24,14 +24,15 @@ def public_names() -> str:
         else:
             text = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
         names = getattr(value, "__all__", None) if inspect.ismodule(value) else None
-        listed = ": " + ", ".join(f"`{n}`" for n in sorted(names)) if names else ""
-        lines.append(f"| `nv.{name}` | {text}{listed} |")
+        listed = ", ".join(f"`{n}`" for n in sorted(names)) if names else ""
+        folded = f"<details><summary>{len(names)} names</summary>{listed}</details>" if names else ""
+        lines.append(f"| `nv.{name}` | {text}{folded} |")
     return "\n".join(lines)
 
 
 def catalogue() -> str:
-    """One line a result, from the shipped verdicts."""
-    lines = ["| key | result | kind | derivation | evidence | controls refuted |", "|---|---|---|---|---|---|"]
+    """One line a result, from the shipped verdicts, folded by area."""
+    areas: dict[str, list[str]] = {}
     for entry in entries():
         if entry["result"]:
             verdict = entry["verdict"]
@@ -45,8 +46,14 @@ def catalogue() -> str:
                 verdict["evidence"],
                 f"{caught} of {len(verdict['controls'])}",
             )
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            areas.setdefault(entry["area"], []).append("| " + " | ".join(cells) + " |")
+    head = "| key | result | kind | derivation | evidence | controls refuted |\n|---|---|---|---|---|---|"
+    return "\n\n".join(
+        f"<details><summary><b>{area}</b>: {len(lines)} results</summary>\n\n{head}\n"
+        + "\n".join(lines)
+        + "\n\n</details>"
+        for area, lines in areas.items()
+    )
 
 
 def rewritten(text: str) -> str:

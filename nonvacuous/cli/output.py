@@ -26,8 +26,10 @@ def table(columns: list[str], rows: list[list[str]], title: str | None = None) -
     if console.width < 110 and columns[-1] == "title":  # titles would be folded letter by letter
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     grid = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for column in columns:
-        grid.add_column(column, overflow="fold", no_wrap=column != "title")
+    for index, column in enumerate(columns):  # names are never cut; what else is too long is folded between words
+        longest = max((len(row[index]) for row in rows), default=0)
+        name = index == 0 or longest < 16
+        grid.add_column(column, overflow="fold", no_wrap=name, min_width=longest if name else None)
     for row in rows:
         grid.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     console.print(grid)

@@ -34,6 +34,11 @@ def shard_of(text: str) -> Any:
     return Shard(int(index), int(count))
 
 
+def nothing(device: str) -> int:
+    """No row file is measured on this machine."""
+    return 0
+
+
 @app.command()
 def plan(
     names: Names = None,
@@ -45,12 +50,12 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Say what a share has to measure, and what is there already."""
-    from ..api import pick_device
+    from ..api import device_to_judge
     from ..proofs import sweep
 
     catalogue, wanted = load_catalogue(names or [])
     options: dict[str, Any] = {"out": out, "names": wanted, "budget": budget, "seed": seed, "shard": shard_of(shard)}
-    found = sweep.plan(catalogue, device=pick_device(device), **options)
+    found = sweep.plan(catalogue, device=device_to_judge(device, nothing), **options)
     if json:
         print_json({"schema_version": 1, "tasks": found.tasks, "total": found.total, "present": found.present})
         return
@@ -76,12 +81,13 @@ def run(
     seed: int = 0,
 ) -> None:
     """Measure what is missing of a share. Exit code 2 while something of it is left."""
-    from ..api import pick_device
+    from ..api import device_to_judge, pick_device
     from ..proofs import sweep
     from ..proofs.verification import Failed, Measured
 
     catalogue, wanted = load_catalogue(names or [])
-    share, place = shard_of(shard), pick_device(device)
+    share = shard_of(shard)
+    place = device_to_judge(device, nothing) if cluster else pick_device(device)  # the workers' cards, not ours
     options: dict[str, Any] = {
         "out": out,
         "names": wanted,

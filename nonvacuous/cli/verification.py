@@ -81,13 +81,14 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Verify results: measure what is missing, judge every check and control, replay every derivation."""
-    from ..api import pick_device
+    from ..api import device_to_judge
+    from ..proofs.sweep import plan
 
     catalogue, wanted = load_catalogue(names or [])
     limit = seconds(time_limit) if time_limit else None
-    verdicts, code = run_verification(
-        catalogue, wanted, budget=budget, device=pick_device(device), jobs=jobs, time_limit=limit, out=out, seed=seed
-    )
+    options: dict[str, Any] = {"out": out, "budget": budget, "seed": seed}
+    place = device_to_judge(device, lambda named: plan(catalogue, names=wanted, device=named, **options).total)
+    verdicts, code = run_verification(catalogue, wanted, device=place, jobs=jobs, time_limit=limit, **options)
     if json:
         print_json({"schema_version": 1, "results": [_brief(verdict) for verdict in verdicts]})
     else:

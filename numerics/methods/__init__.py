@@ -1,7 +1,9 @@
-"""Methods that put uncertainty on a user's own torch model. Listing them imports no framework."""
+"""Methods that put uncertainty on a user's own torch model, each a module: `nv.methods.rnd.fit(...)`. Listing them imports no framework."""
+
+from types import ModuleType
 
 from ...theory.errors import UnknownKey
-from .grammar import Implementation, Method, Predictive, implementation
+from .grammar import Implementation, Method, Predictive, implementation, method_module
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -17,7 +19,7 @@ METHODS: tuple[Method, ...] = (
         title="Deep ensemble in the NTK parametrisation, full-batch descent",
         module="deep_ensemble",
         config="DeepEnsembleConfig",
-        theorems=("iw.lin_cov_inf", "iw.rnd_equals_ensemble"),
+        theorems=("iw.lin_cov_inf", "iw.rnd_equals_ensemble", "iw.row_space_invariance", "iw.max_lr", "iw.momentum"),
         extra="torch",
     ),
     Method(
@@ -47,6 +49,18 @@ def find_method(name: str) -> Method:
     raise UnknownKey(
         f"No method is called {name!r}.", f"Known methods: {', '.join(method.name for method in METHODS)}."
     )
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A method's module by the method's name, imported on use."""
+    for method in METHODS:
+        if method.name == name:
+            return method_module(method)
+    raise AttributeError(f"nonvacuous.methods has no {name!r}; methods: {', '.join(m.name for m in METHODS)}.")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(method.name for method in METHODS)})
 
 
 __all__ = ["METHODS", "Implementation", "Method", "Predictive", "find_method", "implementation"]

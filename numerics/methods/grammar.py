@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
@@ -72,10 +73,11 @@ class Predictive:
     noise_variance: float | None = None
 
 
-def implementation(method: Method) -> Implementation:
-    """Import the functions of `method`. Raises `MissingExtra` when the framework that it needs is absent."""
+def method_module(method: Method) -> ModuleType:
+    """The module of `method`, with its configuration, the functions of the grammar, and what it offers beyond them. Raises `MissingExtra` when
+    the framework that it needs is absent."""
     try:
-        module = import_module(f"{__package__}.{method.module}")
+        return import_module(f"{__package__}.{method.module}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("nonvacuous"):
             raise
@@ -83,5 +85,10 @@ def implementation(method: Method) -> Implementation:
             f"The method '{method.name}' needs '{error.name}', which is not installed.",
             f"pip install 'nonvacuous[{method.extra}]'",
         ) from error
+
+
+def implementation(method: Method) -> Implementation:
+    """The configuration and the functions of the grammar, under the same names for every method. Raises `MissingExtra`."""
+    module = method_module(method)
     functions = {name: getattr(module, name) for name in ("fit", "predict", "sample", "save", "load")}
     return Implementation(config=getattr(module, method.config), **functions)

@@ -28,7 +28,7 @@ ODD = (
 BELOW_ONE = 1 - 2.0**-53
 
 
-@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd).split(" at 0x")[0])
 @pytest.mark.parametrize("name", ["risk", "kl", "n", "delta"])
 def test_what_is_no_number_is_refused_with_advice(name, odd):
     with pytest.raises(InvalidInput) as caught:
@@ -52,7 +52,7 @@ def test_what_is_no_number_is_refused_with_advice(name, odd):
         lambda odd: b.to_own_scale(odd, 0.0, 1.0),
     ],
 )
-@pytest.mark.parametrize("odd", ODD[:2] + ODD[-3:], ids=repr)
+@pytest.mark.parametrize("odd", ODD[:2] + ODD[-3:], ids=lambda odd: repr(odd).split(" at 0x")[0])
 def test_other_arguments_are_checked_too(call, odd):
     with pytest.raises(InvalidInput):
         call(odd)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SLOW = '''
-"""Eight slow experiments, each of which leaves a mark when it runs."""
+"""Eight experiments, each of which leaves a mark when it runs; when FROM have run, the others take LONG seconds."""
 import os, pathlib, time
 import numpy as np
 from nonvacuous.numerics.claims import Agreement, Comparison
@@ -23,7 +23,7 @@ from nonvacuous.theory.statement import Kind, Source, Statement
 MARKS = pathlib.Path(os.environ["MARKS"])
 
 def experiment(setting, run):
-    time.sleep(0.25)
+    time.sleep(float(os.environ.get("LONG", "0.01")) if len(list(MARKS.iterdir())) >= int(os.environ.get("FROM", "8")) else 0.01)
     (MARKS / f"{run.block['index']}-{time.time_ns()}").touch()
     return {"value": np.array([float(run.block["index"])])}
 
@@ -45,10 +45,10 @@ def slow(tmp_path: Path):
     environment = {**os.environ, "MARKS": str(tmp_path / "marks")}
     command = [sys.executable, "-m", "nonvacuous.cli.main", "verify", "slow:CATALOGUE", "--jobs", "1", "--out", "runs"]
 
-    def start(*more: str) -> subprocess.Popen[str]:
+    def start(*more: str, **extra: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*command, *more], cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+            [*command, *more], cwd=tmp_path, env=environment | extra, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )  # fmt: skip
 
     return tmp_path, start
 
@@ -75,9 +75,9 @@ def wait_for_rows(folder: Path, count: int) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_a_random_moment(slow, how):
     folder, start = slow
-    process = start()
+    process = start(FROM="6", LONG="600")  # however slow the machine is, it will not finish before it is killed
     wait_for_rows(folder, 2)
-    time.sleep(random.Random(int(how)).uniform(0, 0.4))
+    time.sleep(random.Random(int(how)).uniform(0, 0.1))
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     finished = rows(folder)
@@ -101,7 +101,7 @@ def test_killed_at_a_random_moment(slow, how):
 
 def test_time_limit(slow):
     folder, start = slow
-    process = start("--time-limit", "0.5s")
+    process = start("--time-limit", "3s", FROM="3", LONG="1")  # five of a second each do not fit
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "not finished: pb.slow" in errors
@@ -128,6 +128,6 @@ def test_a_pool_measures_the_same_rows(slow):
 def test_edited_code_measures_again(slow):
     folder, start = slow
     start().communicate(timeout=120)
-    (folder / "slow.py").write_text(SLOW.replace("time.sleep(0.25)", "time.sleep(0.01)"))
+    (folder / "slow.py").write_text(SLOW.replace("if len", "if True or len"))
     _, errors = start().communicate(timeout=120)
     assert "8 row files to measure, 0 reused" in errors

@@ -43,19 +43,18 @@ CATALOGUE = (Result(STATEMENT, predict=lambda s: np.arange(12.0), example=0.0, c
 
 
 @pytest.fixture
-def work(tmp_path: Path):
+def work(tmp_path: Path, nonvacuous, monkeypatch: pytest.MonkeyPatch):
+    """A folder with a catalogue, the environment for other processes, and the command line in this one."""
     (tmp_path / "swept.py").write_text(MODULE)
     (tmp_path / "marks").mkdir()
-    environment = {**os.environ, "MARKS": str(tmp_path / "marks"), "PYTHONPATH": str(tmp_path)}
+    monkeypatch.setenv("MARKS", str(tmp_path / "marks"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "swept", raising=False)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
-    def call(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "nonvacuous.cli.main", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            text=True,
-            capture_output=True,
-        )
+    def call(*arguments: str, code: int = 0, nap: float = 0) -> str:
+        monkeypatch.setenv("NAP", str(nap))
+        done = nonvacuous(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
 
@@ -106,13 +105,12 @@ def test_shares_in_folders_of_their_own_add_up_to_the_serial_run(work):
 
 
 def test_a_share_resumes_and_counts_what_is_left(work):
-    folder, environment, call = work
-    environment["NAP"] = "0.4"
-    text = call("sweep", "run", "swept:CATALOGUE", "--budget", "quick", "--out", "r", "--time-limit", "1s", code=2)
+    folder, _, call = work
+    limited = ("sweep", "run", "swept:CATALOGUE", "--budget", "quick", "--out", "r", "--time-limit", "1s")
+    text = call(*limited, code=2, nap=0.4)
     assert "left" in text
     done = len(rows(folder / "r"))
     assert 0 < done < 12
-    environment["NAP"] = "0"
     call("sweep", "run", "swept:CATALOGUE", "--budget", "quick", "--out", "r")
     assert marks(folder) == list(range(12))
 
@@ -131,9 +129,8 @@ def test_a_cluster_that_loses_a_worker_loses_nothing(work, monkeypatch):
     distributed = pytest.importorskip("distributed")
     folder, environment, call = work
     environment["NAP"] = "0.5"
-    for name in ("MARKS", "PYTHONPATH", "NAP"):
+    for name in ("PYTHONPATH", "NAP"):  # for the workers
         monkeypatch.setenv(name, environment[name])
-    monkeypatch.syspath_prepend(folder)  # the scheduler, which runs here, reads the tasks too
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     ) as cluster:
@@ -151,7 +148,6 @@ def test_a_cluster_that_loses_a_worker_loses_nothing(work, monkeypatch):
         os.kill(pids[0], signal.SIGKILL)
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
-    environment["NAP"] = "0"
     call("sweep", "run", "swept:CATALOGUE", "--budget", "quick", "--out", "serial")
     assert rows(folder / "d") == rows(folder / "serial")
     assert "0 row files to measure, 12 reused" in call("verify", "swept:CATALOGUE", "--jobs", "1", "--out", "d")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import nonvacuous as nv
 from nonvacuous.numerics.methods import METHODS, find_method, implementation
 from nonvacuous.theory.errors import InvalidInput, MissingExtra, UnknownKey
 
@@ -164,3 +165,12 @@ def test_the_page_of_a_method_says_what_it_must(method):
     for field in implementation(method).config.__dataclass_fields__:
         assert field in module.__doc__
     assert np.all([isinstance(key, str) for key in method.theorems])
+
+
+def test_every_method_is_a_module_of_nv_methods():
+    for method in METHODS:
+        module = getattr(nv.methods, method.name)
+        assert module.fit is implementation(method).fit
+        assert method.name in dir(nv.methods)
+    with pytest.raises(AttributeError, match="bayesian_rnd"):
+        _ = nv.methods.monte_carlo

@@ -153,7 +153,49 @@ RND_HEAD_SATURATION = Statement(
     function="nonvacuous.numerics.wide_networks.heads.effective_heads",
 )
 
+RND_DEF = Statement(
+    key="iw.rnd_def",
+    title="Random network distillation",
+    kind=Kind.ALGORITHM,
+    text="Draw a target g, frozen, and a predictor u of one architecture with K heads on a shared trunk, all parameters independent "
+    "N(0, 1) in the NTK parametrisation. Cache g(X). Train u on these values by full-batch descent on half the sum of squares until "
+    "the residual has fallen to the given fraction of its start. The signal at x is the mean over heads of e_i(x)^2/2 with e = u - g: "
+    "the estimate of the ensemble's variance, at two forward passes per query.",
+    latex=r"\varepsilon^2(x) = \frac{1}{K} \sum_{i=1}^{K} (u_i(x) - g_i(x))^2, \qquad \hat\Sigma(x, x) = \varepsilon^2(x)/2",
+    source=(
+        Source("burda2018", "", "their idea; here the idealised form that the theory covers", "secondary"),
+        Source("zanger2026", "", "half the square, by the corrected constant", "read"),
+    ),
+    assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH),
+    function="nonvacuous.numerics.methods.random_network_distillation.fit",
+)
+
+RND_PRACTICE = Statement(
+    key="iw.rnd_practice",
+    title="Random network distillation as it is used for exploration",
+    kind=Kind.ALGORITHM,
+    text="The exploration bonus of deep reinforcement learning differs from the idealised method in ways that no theorem here covers: "
+    "Adam in place of full-batch descent, a predictor deeper than its target, the standard parametrisation, convolutional networks of "
+    "finite width with hundreds of outputs, data that change as the agent moves and are subsampled, observations whitened and clipped, "
+    "a bonus divided by its running standard deviation. Such a bonus may rank states well; it is not a calibrated variance, and the "
+    "results on distillation say what the idealised signal would be, not what this one is.",
+    latex=r"b(x) = \frac{1}{\hat s} \left\| u(\tilde x) - g(\tilde x) \right\|^2",
+    source=(Source("burda2018", "", "reported, not verified here", "secondary"),),
+)
+
+EPINET = Statement(
+    key="iw.epinet",
+    title="Epistemic neural networks and relatives of distillation",
+    kind=Kind.ALGORITHM,
+    text="An epistemic network draws an index z ~ N(0, I) and returns mu(x) + sigma(features of x, z) + prior(x, z), the features held "
+    "fixed in the gradient; joint predictions over several inputs are scored by joint log-loss. Other variants of distillation divide "
+    "the error by the variance of several targets at x. Named for comparison: nothing here is derived for them.",
+    latex=r"f(x, z) = \mu(x) + \sigma(\phi(x), z) + p(x, z), \qquad z \sim \mathcal{N}(0, I)",
+    source=(Source("osband2021", "", "reported, not verified here", "secondary"),),
+)
+
 STATEMENTS: tuple[Statement, ...] = (
+    RND_DEF,
     RND_ERROR_LAW,
     RND_EQUALS_ENSEMBLE,
     RND_LINEAR_SMOOTHER,
@@ -163,4 +205,6 @@ STATEMENTS: tuple[Statement, ...] = (
     RND_HEADS_CHI2,
     RND_WISHART,
     RND_HEAD_SATURATION,
+    RND_PRACTICE,
+    EPINET,
 )
