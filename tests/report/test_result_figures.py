@@ -295,3 +295,35 @@ def test_time_uniform_figures() -> None:
     kl_limits = [x.get_ydata() for x in axes_of("pb.betting_ci").lines if x.get_linestyle() == "--"]
     assert (betting[0] >= kl_limits[0]).all()
     assert (betting[1] <= kl_limits[1]).all()
+
+
+def test_a_new_point_raises_the_ensemble_alone() -> None:
+    axes = axes_of("iw.adding_a_point")
+    assert at(axes, "deep ensemble", 1.1) == pytest.approx(0.0169334 / 0.0152542, rel=1e-4)
+    for posterior in ("NNGP", "NTK"):
+        assert np.max(line(axes, posterior).get_ydata()) <= 1 + 1e-9
+
+
+def test_the_ensemble_lies_between_two_posteriors() -> None:
+    axes = axes_of("iw.loewner_chain")
+    low, middle, high = (np.asarray(line(axes, name).get_ydata()) for name in ("NNGP", "deep", "NTK"))
+    # deviations: the square root of variances that are rounded to about 1e-15
+    assert (low <= middle + 1e-7).all()
+    assert (middle <= high + 1e-7).all()
+    assert (middle > 1.2 * low).any()
+
+
+def test_the_kink_has_slope_1_and_the_smooth_kernel_slope_2() -> None:
+    lines = [found for found in axes_of("iw.ntk_kink").lines if len(found.get_xdata()) > 2]
+    slopes = [np.diff(np.log(found.get_ydata()[:20])) / np.diff(np.log(found.get_xdata()[:20])) for found in lines]
+    assert np.allclose(slopes[0], 1, atol=1e-3)
+    assert np.allclose(slopes[1], 2, atol=1e-3)
+
+
+def test_heavy_ball_reaches_further() -> None:
+    axes = axes_of("iw.max_lr")
+    for label, limit in (("descent", 2.0), ("heavy", 2.8), ("momentum 0.8", 3.6)):
+        found = line(axes, label)
+        stable = np.asarray(found.get_xdata())[np.asarray(found.get_ydata()) < 1]
+        assert stable.max() <= limit
+        assert stable.max() > limit - 0.02

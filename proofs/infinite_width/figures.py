@@ -1,0 +1,20 @@
+"""The figures of the area, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..drawing import Figure
+from .distillation import figures as distillation
+from .dynamics import figures as dynamics
+from .kernels import figures as kernels
+from .neighbours import figures as neighbours
+from .posteriors import figures as posteriors
+
+INFINITE_WIDTH_FIGURES: Mapping[str, Figure] = {
+    **kernels.FIGURES,
+    **dynamics.FIGURES,
+    **posteriors.FIGURES,
+    **distillation.FIGURES,
+    **neighbours.FIGURES,
+}
