@@ -1,92 +1,158 @@
-"""The empirical tangent kernel of a trained-size network, side by side in one run: python benchmarks/empirical_ntk.py [--json].
+"""The empirical tangent kernel of a trained-size network, side by side in one run: python benchmarks/empirical_ntk.py [--repeats R] [--routes structured|all] [--json].
 
-784-512-512-1 (ReLU), 200 inputs, float32, one thread: ours by layers' outer products, ours by its Jacobian, a plain torch.func Jacobian contraction, and
-neural-tangents' structured route and Jacobian route on a network of the same shape (jitted, warm, `vmap_axes=0`).
+784-512-512-1 (ReLU), 200 inputs. For float32 and float64, on one core and on two, a process of its own that holds neural-tangents and torch to
+exactly those cores (affinity, and one thread per core) and calls in turn: ours by layers' outer products (all its checks included), ours by its
+Jacobian, a plain torch.func Jacobian contraction, and neural-tangents' structured and Jacobian routes on the same weights (jitted, warm,
+`vmap_axes=0`). Medians and least times over the repeats, and medians of processor time, which a busy machine disturbs less; the largest
+difference of the two kernels relative to the largest entry.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
-import argparse  # noqa: E402
-import json  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-
-from nonvacuous.numerics.empirical_ntk import empirical_ntk  # noqa: E402
-from nonvacuous.numerics.kernels.neural_tangents import neural_tangents  # noqa: E402
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
 
 POINTS, FEATURES, WIDTH = 200, 784, 512
+DTYPES, THREADS = ("float32", "float64"), (1, 2)
 
 
-def plain_jacobian(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """The contraction of the torch.func tutorial, parameter by parameter."""
+def held_to(threads: int) -> None:
+    """This process on so many cores, with one thread each; before torch and jax start theirs."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    if threads == 1:
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+
+
+def contraction(model: Any, x: Any) -> Any:
+    """The Jacobian contraction of the torch.func tutorial, parameter by parameter."""
+    import torch
+
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
-    def one(chosen: dict[str, torch.Tensor], point: torch.Tensor) -> torch.Tensor:
+    def one(chosen: dict[str, Any], point: Any) -> Any:
         return torch.func.functional_call(model, chosen, (point[None],)).squeeze(0)
 
     jacobian = torch.func.vmap(torch.func.jacrev(one), (None, 0))(parameters, x)
     return sum(j.flatten(2)[:, 0] @ j.flatten(2)[:, 0].T for j in jacobian.values())
 
 
-def median(function: Callable[[], Any], repeats: int) -> float:
-    function()
-    seconds = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begin)
-    return float(np.median(seconds))
+def routes(dtype: str) -> dict[str, Callable[[], Any]]:
+    import torch
+    from torch import nn
 
+    from nonvacuous.numerics.empirical_ntk import empirical_ntk
+    from nonvacuous.numerics.kernels.neural_tangents import neural_tangents
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(FEATURES, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1)
     )
-    x = torch.randn(POINTS, FEATURES)
-    found = {
-        "ours, structured": median(lambda: empirical_ntk(model, x, method="structured"), 7),
-        "ours, Jacobian": median(lambda: empirical_ntk(model, x, method="jacobian"), 3),
-        "torch.func Jacobian contraction": median(lambda: plain_jacobian(model, x), 3),
-    }
+    model, x = model.to(getattr(torch, dtype)), torch.randn(POINTS, FEATURES, dtype=getattr(torch, dtype))
     theirs = neural_tangents()
     import jax
     from neural_tangents import stax
 
+    jax.config.update("jax_enable_x64", dtype == "float64")
     dense = [stax.Dense(n, parameterization="standard", b_std=0.1) for n in (WIDTH, WIDTH, 1)]
-    init, apply, _ = stax.serial(dense[0], stax.Relu(), dense[1], stax.Relu(), dense[2])
-    _, parameters = init(jax.random.key(0), (-1, FEATURES))
-    points = jax.numpy.asarray(x.numpy())
-    routes = theirs.NtkImplementation
-    for name, route in (("structured", routes.STRUCTURED_DERIVATIVES), ("Jacobian", routes.JACOBIAN_CONTRACTION)):
-        kernel = jax.jit(theirs.empirical_ntk_fn(apply, implementation=route, vmap_axes=0))
-        found[f"neural-tangents, {name}"] = median(
-            lambda kernel=kernel: jax.block_until_ready(kernel(points, None, parameters)),
-            7 if name == "structured" else 3,
+    _, apply, _ = stax.serial(dense[0], stax.Relu(), dense[1], stax.Relu(), dense[2])
+    weights = [
+        () if not hasattr(layer, "weight") else tuple(
+            jax.numpy.asarray(value.detach().numpy()) for value in (layer.weight.T, layer.bias[None])
         )
+        for layer in model
+    ]  # fmt: skip
+    points = jax.numpy.asarray(x.numpy())
+    kinds = theirs.NtkImplementation
+    compiled = {
+        name: jax.jit(theirs.empirical_ntk_fn(apply, implementation=kind, vmap_axes=0))
+        for name, kind in (("structured", kinds.STRUCTURED_DERIVATIVES), ("Jacobian", kinds.JACOBIAN_CONTRACTION))
+    }
+
+    def call(name: str) -> Callable[[], Any]:
+        return lambda: jax.block_until_ready(compiled[name](points, None, weights))
+
+    return {
+        "ours, structured": lambda: empirical_ntk(model, x, method="structured").mean_over_outputs,
+        "neural-tangents, structured": call("structured"),
+        "ours, Jacobian": lambda: empirical_ntk(model, x, method="jacobian").mean_over_outputs,
+        "torch.func Jacobian contraction": lambda: contraction(model, x),
+        "neural-tangents, Jacobian": call("Jacobian"),
+    }
+
+
+def measure(dtype: str, threads: int, repeats: int, every: bool) -> dict[str, Any]:
+    """Milliseconds of each route, called in turn so that a busy machine slows all of them."""
+    held_to(threads)
+    import numpy as np
+    import torch
+
+    torch.set_num_threads(threads)
+    found = routes(dtype)
+    chosen = [name for name in found if every or "structured" in name]
+    seconds: dict[str, list[float]] = {name: [] for name in chosen}
+    processor: dict[str, list[float]] = {name: [] for name in chosen}
+    first = {name: np.asarray(found[name](), dtype=np.float64).reshape(POINTS, POINTS) for name in chosen}
+    for repeat in range(repeats):
+        for name in chosen:
+            if "acobian" in name and repeat >= 3:
+                continue
+            begin, used = time.perf_counter(), time.process_time()
+            found[name]()
+            seconds[name].append(time.perf_counter() - begin)
+            processor[name].append(time.process_time() - used)
+    one, other = first["ours, structured"], first["neural-tangents, structured"]
+    return {
+        "milliseconds": {
+            name: {
+                "median": 1e3 * float(np.median(s)),
+                "least": 1e3 * min(s),
+                "processor": 1e3 * float(np.median(processor[name])),
+            }
+            for name, s in seconds.items()
+        },
+        "difference": float(np.abs(one - other).max() / np.abs(other).max()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--routes", choices=("structured", "all"), default="structured")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.add_argument("--measure", nargs=2, metavar=("DTYPE", "THREADS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        dtype, threads = options.measure
+        print(json.dumps(measure(dtype, int(threads), options.repeats, options.routes == "all")))
+        return
+    found: dict[str, Any] = {}
+    for dtype in DTYPES:
+        for threads in THREADS:
+            command = [sys.executable, __file__, "--measure", dtype, str(threads)]
+            command += ["--repeats", str(options.repeats), "--routes", options.routes]
+            run = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[f"{dtype}, {threads} thread{'s' if threads > 1 else ''}"] = json.loads(run.stdout)
     if options.json:
         print(json.dumps(found, indent=2))
         return
-    for name, seconds in found.items():
-        print(f"{name}: {1000 * seconds:.1f} ms")
-    print(
-        f"structured, ours over neural-tangents: {found['ours, structured'] / found['neural-tangents, structured']:.2f}"
-    )
-    print(f"Jacobian, ours over torch.func: {found['ours, Jacobian'] / found['torch.func Jacobian contraction']:.2f}")
+    for setting, part in found.items():
+        times = part["milliseconds"]
+        print(f"{setting}; kernels differ by {part['difference']:.1e}")
+        for name, both in times.items():
+            print("  " + name + ": " + ", ".join(f"{kind} {value:.1f} ms" for kind, value in both.items()))
+        ours, theirs = times["ours, structured"], times["neural-tangents, structured"]
+        print(
+            "  structured, ours over neural-tangents: "
+            + ", ".join(f"{kind} {ours[kind] / theirs[kind]:.2f}" for kind in ours)
+        )
 
 
 if __name__ == "__main__":

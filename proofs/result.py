@@ -60,7 +60,8 @@ class Check:
     `settings`: the theorem's inputs, for each budget. `experiment(setting, run) -> rows` does the expensive part, once
     for every block of `plan` (a width, a batch of seeds), and never sees a prediction; None when everything is exact.
     `compare(setting, prediction, rows) -> evidence` is cheap and pure; `rows` are those of all blocks, one after the
-    other, with the block's own entries as further columns. A `Formula` needs neither.
+    other, with the block's own entries as further columns. A `Formula` needs neither. A check whose settings are empty at
+    a budget is not run at it: what takes long belongs to the larger ones.
     """
 
     name: str
@@ -73,10 +74,14 @@ class Check:
     predict: Callable[[Any], Any] | None = None  # where it is not the result's
 
     def __post_init__(self) -> None:
-        if not isinstance(self.claim, Formula) and (self.compare is None or not self.settings.quick):
+        if not isinstance(self.claim, Formula) and (self.compare is None or not self.settings.of("full")):
             raise InvalidInput(
                 f"The check {self.name!r} has no settings or no `compare`.", "Only a Formula can do without."
             )
+
+    def runs_at(self, budget: Budget) -> bool:
+        """Whether this budget has anything for it."""
+        return isinstance(self.claim, Formula) or bool(self.settings.of(budget))
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class Result:
             raise InvalidInput(
                 f"{key} has a check without a control.", "Add a wrong variant that the check must refute."
             )
+        if not any(check.runs_at("quick") for check in self.checks):
+            raise InvalidInput(f"{key} has no check for the quick budget.", "Give one of them settings for it.")
 
     @property
     def key(self) -> str:

@@ -241,7 +241,9 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
     """Judge every check and control of a result from stored rows, replay its derivation, and write the verdict."""
     start = time.perf_counter()
     modules = resting_modules(result)
-    checks = [_judge_check(out, result, check, budget, seed, device) for check in result.checks]
+    checks = [
+        _judge_check(out, result, check, budget, seed, device) for check in result.checks if check.runs_at(budget)
+    ]
     rows = [spec for v in _variants(result) for group in specs(result, v, budget, seed, device) for spec, *_ in group]
     measured = [read_provenance(out, spec) for spec in {spec.identity: spec for spec in rows}.values()]
     verdict = {
@@ -254,6 +256,7 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
         "controls_refuted": all(c["verdict"] == "refuted" for check in checks for c in check["controls"]),
         "derivation": _derivation(out, result),
         "checks": checks,
+        "larger_budgets": [check.name for check in result.checks if not check.runs_at(budget)],
         "budget": budget,
         "seed": seed,
         "device": device,

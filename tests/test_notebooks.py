@@ -17,6 +17,7 @@ import nbformat
 import pytest
 
 from nonvacuous.proofs.catalogue import CATALOGUE
+from nonvacuous.proofs.notebooks import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "tools" / "notebooks.py"
@@ -61,6 +62,16 @@ def test_there_is_a_course():
             assert (ROOT / "notebooks" / f"{result.notebook}.py").is_file(), (
                 f"{result.key} names a notebook that does not exist"
             )
+
+
+def test_a_notebook_mentions_the_results_that_name_it():
+    for key, notebook in NOTEBOOKS.items():
+        assert f"`{key}`" in (text := (ROOT / "notebooks" / f"{notebook}.py").read_text()) or f'"{key}"' in text
+
+
+def test_the_overlay_names_results():
+    assert set(NOTEBOOKS) <= {result.key for result in CATALOGUE}
+    assert {result.key: result.notebook for result in CATALOGUE if result.key in NOTEBOOKS} == NOTEBOOKS
 
 
 @notebook_files

@@ -95,7 +95,12 @@ def test_the_shipped_catalogue_is_that_of_the_code():
         if found["result"]:
             assert verdict["evidence"] == "supported"
             assert all(control["verdict"] == "refuted" for control in verdict["controls"])
-            names = [f"{check['name']} / {name}" for check in found["checks"] for name in check["controls"]]
+            names = [
+                f"{check['name']} / {name}"
+                for check in found["checks"]
+                if "budget" not in check
+                for name in check["controls"]
+            ]
             assert [control["name"] for control in verdict["controls"]] == names
     assert CATALOGUE_FILE.stat().st_size < 2_000_000
 

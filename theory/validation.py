@@ -12,18 +12,31 @@ from .errors import InvalidInput
 
 
 def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
-    """`value` as a float64 array without NaN; a wrong number of dimensions is an error."""
+    """`value` as a float64 array without NaN; a wrong number of dimensions is an error.
+
+    Nothing is rounded on the way in: a Fraction, Decimal, long integer or long double that is no float64 is refused, since nobody but
+    the caller knows which side is safe (a risk must go up for an upper bound and down for a lower one). Words are read as Python
+    reads them: "0.1" is the float 0.1.
+    """
     try:
-        if np.ma.isMaskedArray(value) or np.asarray(value).dtype.kind in "cMm":
+        given = np.asarray(value)
+        if np.ma.isMaskedArray(value) or given.dtype.kind in "cMm":
             # float64 would silently show what was masked, or drop the imaginary part
             raise InvalidInput(f"{name} is masked, complex or a date.", "Pass an ordinary array of real numbers.")
         array = np.asarray(value, dtype=np.float64)
+        rounded = _rounded(given, array)
     except InvalidInput:
         raise
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
         raise InvalidInput(
             f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers."
         ) from error
+    if rounded is not None:
+        raise InvalidInput(
+            f"{name} is {rounded!r}, which no float64 is.",
+            "Round it to the safe side first, with math.nextafter where float() errs: risks, divergences and ln(1/delta) upwards, "
+            "delta downwards (and a risk downwards for the sake of a lower bound).",
+        )
     if np.isnan(array).any():
         raise InvalidInput(
             f"{name} contains NaN.", "Find where the NaN comes from; no number can be certified from it."
@@ -32,6 +45,20 @@ def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np
         wanted = "one number" if ndim == 0 else f"an array of {ndim} dimension(s)"
         raise InvalidInput(f"{name} has shape {array.shape}.", f"Pass {wanted}.")
     return array
+
+
+def _rounded(given: NDArray[Any], array: NDArray[np.float64]) -> Any:
+    """The first entry of `given` that its float64 is not; None where all are exact (NaN is none of this function's business)."""
+    kind, size = given.dtype.kind, given.dtype.itemsize
+    if kind == "O" or (kind in "iu" and given.size and max(abs(int(given.min())), abs(int(given.max()))) > 2**53):
+        for x, y in zip(given.ravel().tolist(), array.ravel().tolist(), strict=True):
+            if not isinstance(x, str | float) and x != y and y == y:
+                return x
+    if kind == "f" and size > 8:
+        for x, y in zip(given.ravel(), array.ravel(), strict=True):
+            if x != y and y == y:
+                return x
+    return None
 
 
 def unit_interval(name: str, value: Any) -> NDArray[np.float64]:

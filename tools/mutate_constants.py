@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from mutants import Mutant, apply, mutants
-from mutation_jobs import ROOMS, Job, files, forget, marking, module_of, proof_jobs, quietly, test_job, traced
+from mutation_jobs import ROOMS, Job, files, forget, marking, module_of, naming, proof_jobs, quietly, test_job, traced
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("nonvacuous", "theory", "numerics", "proofs", "tests", "tools", "pyproject.toml")
@@ -39,15 +39,13 @@ def concerned(mutant: Mutant, jobs: list[Job], kills: Counter[tuple[str, str, st
     """The jobs that reach the mutated lines, likeliest and cheapest first, up to so many seconds in all."""
     lines = {(mutant.file, line) for line in range(mutant.lines[0], mutant.lines[1] + 1)}
     if mutant.names:  # a module's constant is reached wherever it, or a constant made from it, is named
-        words, lines = set(mutant.names), set()
-        text = {p: p.read_text(encoding="utf-8").splitlines() for room in ROOMS for p in Path(room).rglob("*.py")}
-        own = text[Path(mutant.file)]
+        words = set(mutant.names)
+        own = Path(mutant.file).read_text(encoding="utf-8").splitlines()
         for _ in range(3):
             pattern = re.compile(r"\b(" + "|".join(words) + r")\b")
             words |= {m.group(1) for row in own if pattern.search(row) and (m := re.match(r"(\w+)\b.*=", row))}
-        lines = {(str(p), i) for p, rows in text.items() for i, row in enumerate(rows, 1) if pattern.search(row)}
-        lines |= {
-            (f, i + k) for f, i in lines for k in range(1, 4) if re.search(r"def |^\s+\w+.*=.*,$", text[Path(f)][i - 1])
+        lines = {
+            (str(p), line) for room in ROOMS for p in sorted(Path(room).rglob("*.py")) for line in naming(words, p)
         }
     found = [job for job in jobs if job.reached & lines]
     where = (mutant.file, mutant.function)
@@ -106,7 +104,7 @@ class Campaign:
         items = [i for i in session.items if not {"quick_run", "wheel_tree"} & set(i.fixturenames)]
         begun = time.perf_counter()
         with marking():
-            proofs = () if self.options.tests else proof_jobs()
+            proofs = proof_jobs(self.options.keys) if self.options.keys or not self.options.tests else ()
             jobs = [job for candidate in [*proofs, *map(test_job, items)] if (job := traced(candidate))]
         print(f"{len(jobs)} checks, steps and tests reach the bounds ({time.perf_counter() - begun:.0f} s)", flush=True)
         forget()
@@ -178,6 +176,9 @@ def main() -> int:
     parser.add_argument("--json", help="file of verdicts, read first and kept up to date")
     parser.add_argument(
         "--tests", nargs="+", help="these files below tests/ only, and no checks: what new tests notice"
+    )
+    parser.add_argument(
+        "--keys", nargs="+", help="the checks of these results only, as pb.pinsker; with --tests, beside them"
     )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

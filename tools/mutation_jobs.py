@@ -75,11 +75,14 @@ def check_job(result: Any, check: Any) -> Job:
     return Job(f"{result.key}: {check.name}", formula if isinstance(check.claim, Formula) else measured)
 
 
-def proof_jobs() -> Iterator[Job]:
+def proof_jobs(keys: Iterable[str] | None = None) -> Iterator[Job]:
+    """The checks and derivation steps of the results with these keys; of all by default."""
     from nonvacuous.proofs.pac_bayes import PAC_BAYES
     from nonvacuous.theory.derivation import replay
 
     for result in PAC_BAYES:
+        if keys is not None and result.key not in keys:
+            continue
         for check in result.checks:
             yield check_job(result, check)
         for step in result.derivation:
@@ -144,11 +147,30 @@ def forget() -> None:
 
 
 def files(modules: Iterable[str]) -> list[str]:
-    """Paths of the named modules (`seeger`, `certified/kl_newton`), or of all that hold mathematics."""
+    """Paths of the named modules (`seeger`, `certified/kl_newton`) in the order of their names, or of all that hold mathematics."""
     every = [str(p) for room in ROOMS for p in sorted(Path(room).glob("*.py")) if p.stem not in MACHINERY]
-    wanted = [str(name).removesuffix(".py") for name in modules]
-    return [
-        f
-        for f in every
-        if not wanted or any(f.removesuffix(".py").endswith("/" + name.removeprefix("numerics/")) for name in wanted)
-    ]
+    wanted = [str(name).removesuffix(".py").removeprefix("numerics/") for name in modules]
+    if not wanted:
+        return every
+    return list(dict.fromkeys(f for name in wanted for f in every if f.removesuffix(".py").endswith("/" + name)))
+
+
+def naming(words: set[str], file: Path) -> set[int]:
+    """First lines of the statements that name one of `words`, however many lines they take; all of a function that has one as a default."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.stmt):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            if any(isinstance(n, ast.Name) and n.id in words for d in defaults for n in ast.walk(d)):
+                found |= {n.lineno for n in ast.walk(node) if isinstance(n, ast.stmt)}
+            continue
+        own = [c for c in ast.iter_child_nodes(node) if not isinstance(c, ast.stmt)]
+        if any(
+            isinstance(n, ast.Name | ast.Attribute) and getattr(n, "id", getattr(n, "attr", "")) in words
+            for c in own
+            for n in ast.walk(c)
+        ):
+            found.add(node.lineno)
+    return found

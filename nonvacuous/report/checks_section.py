@@ -43,7 +43,12 @@ def checks_section(entry: Entry) -> Html:
     ]
     overview = table(("check", "claim", "verdict", "controls refuted", "power"), rows_)
     details = [_check(entry, check, anchor) for anchor, check in zip(anchors, entry.checks, strict=True)]
-    return section("Checks", overview, details, id_="checks")
+    later = [prose(name) for name in entry.verdict.get("larger_budgets", ())]
+    items = [
+        el("p", f"Not begun at the {entry.verdict['budget']} budget:"),
+        el("ul", [el("li", name) for name in later]),
+    ]
+    return section("Checks", overview, details, items if later else None, id_="checks")
 
 
 def _refuted(check: Mapping[str, Any]) -> Html:

@@ -26,9 +26,8 @@ def write_report(out: Path, catalogue: Sequence[Result], main_job: Mapping[str, 
     `main_job` is described in `certificate_panel`. Raises `StorageError` when a verdict cannot be read or a page not written.
     """
     found = entries(out, catalogue)
-    keys = {entry.key for entry in found}
     pages = {page_name(entry.key): result_page(entry, found) for entry in found}
-    pages |= {method_file(method): method_page(method, keys) for method in METHODS}
+    pages |= {method_file(method): method_page(method, found) for method in METHODS}
     pages["index.html"] = index_page(found, main_job)
     pages["style.css"] = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     folder = out / "report"

@@ -14,6 +14,7 @@ from ...theory.validation import finite, non_negative, sample_size
 from ..certified.arithmetic import SCALAR
 from ..certified.excess import excess_term
 from ..certified.outward import add_up, div_up, log_down, log_up, mul_down, mul_up, sqrt_up, sub_down
+from ..large_deviations.inverse_rate import SMALLEST_RATE
 from ..large_deviations.mixture import mixture_inverse_rate
 from ..large_deviations.tails import Declared, GaussianLosses, KnownLaws, describe, require, sub_gamma_form
 from .certificate import Certificate
@@ -164,7 +165,7 @@ def _finish(statement: Statement, risk: Any, tail: Tail, t: float, spent: Any, i
     r = float(finite("risk", scalar("risk", risk)))
     extra = describe(tail)
     if isinstance(tail, KnownLaws):
-        found = mixture_inverse_rate(tail.law, t, posterior_weights=tail.posterior)
+        found = mixture_inverse_rate(tail.law, max(t, SMALLEST_RATE), posterior_weights=tail.posterior)
         width = mul_up(float(found.value), 1 + 2 * float(found.rounding))
         extra |= {"saturated": int(found.saturated), "effective": float(found.effective)}
     else:

@@ -122,11 +122,16 @@ def posterior_moments(losses: Any, posterior: Any) -> tuple[float, float, float]
     if array.ndim != 2 or array.shape[1] < 2:
         raise InvalidInput(f"losses has shape {array.shape}.", "It needs predictors and at least two examples.")
     weights = weights_of("posterior", posterior, len(array))
-    centred = array - array.mean(axis=1, keepdims=True)
-    spreads = np.minimum(_square_up(centred) * (1 + 8 * 2.0**-53), 1.0)
+    spreads = squared_distance_up(array, array.mean(axis=1, keepdims=True))
     n = array.shape[1]
     variance = mul_up(weighted_mean_up(spreads, weights), div_up(float(n), n - 1.0))
     return weighted_mean_up(array, weights), min(0.5, variance), weighted_mean_up(_square_up(array), weights)
+
+
+def squared_distance_up(x: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(x - centre)^2 of numbers in [0, 1], rounded up: the difference costs half an ulp, its square a whole one (2 * 2^-53, relatively),
+    the product with the factor another half."""
+    return np.minimum(_square_up(x - centre) * (1 + 8 * 2.0**-53), 1.0)
 
 
 def _square_up(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ _QUOTIENT = re.compile(r"[0-9]{1,1000}(/[0-9]{1,1000})?")  # no exponents: "1e99
 
 
 def exact_rate(name: str, value: Any) -> Fraction:
-    """A frequency in [0, 1] exactly: a float as the binary fraction that it is, a `Fraction` or "a/b" as it stands."""
+    """A frequency in [0, 1] exactly: a float as the binary fraction that it is, a `Fraction`, `Decimal` or "a/b" as it stands."""
     number = value
     if isinstance(value, str):
         if not _QUOTIENT.fullmatch(value):
@@ -42,8 +43,11 @@ def exact_rate(name: str, value: Any) -> Fraction:
             number = Fraction(value)
         except (ValueError, ZeroDivisionError) as error:
             raise InvalidInput(f"{name} is {value!r}.", 'Give a number, or a quotient such as "3/70".') from error
-    unit_interval(name, scalar(name, number))
-    exact = number if isinstance(number, Fraction) else Fraction(float(number))
+    if isinstance(number, Decimal) and not number.is_finite():
+        raise InvalidInput(f"{name} is {number}.", "It is a frequency.")
+    exact = Fraction(
+        number if isinstance(number, Fraction | Decimal) else float(unit_interval(name, scalar(name, number)))
+    )
     if not 0 <= exact <= 1:
         raise InvalidInput(f"{name} lies outside [0, 1].", "It is a frequency.")
     return exact

@@ -11,7 +11,7 @@ from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.large_deviations import PAC_CHERNOFF
 from ...theory.validation import finite, non_negative, sample_size
 from ..certified.outward import add_up, div_up, log_up, mul_up
-from ..large_deviations.inverse_rate import inverse_rate
+from ..large_deviations.inverse_rate import SMALLEST_RATE, inverse_rate
 from ..large_deviations.laws import FiniteLaw, Law, models
 from ..large_deviations.tails import describe_law
 from .certificate import Certificate
@@ -56,7 +56,7 @@ def pac_chernoff(
         raise InvalidInput("law describes several models.", "Give the law of one.")
     spent = spend(EVENT, delta, log_inv_delta)
     s = div_up(add_up(weight, spent.log_inv_delta), float(size))
-    found = inverse_rate(model, s)
+    found = inverse_rate(model, max(s, SMALLEST_RATE))
     value, rounding, saturated, effective = (
         float(np.ravel(x)[0]) for x in (found.value, found.rounding, found.saturated, found.effective)
     )

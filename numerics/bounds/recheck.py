@@ -7,10 +7,12 @@ import re
 
 from flint import arb, ctx
 
-from ...theory.errors import InvalidInput
+from ...theory.errors import InvalidInput, NumericalFailure
 from .certificate import Certificate, Recheck
 from .rules import RULES, Rule
 
+_FEWER = (30, 20)  # digits, where more cannot be had: a stored value lies some 1e-15 above the exact one
+_MORE = (400, 1000)  # where a stored number agrees with the exact one, as 2 I with 2 (1 - e^-I) at I = 1e-320
 LOSSES = re.compile(r"0-1 loss|cross-entropy clamped and rescaled at pmin = [0-9.e-]+")
 
 
@@ -29,8 +31,8 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
     try:
         if not _ledger_covers(certificate, rule):
             problems.append("the ledger does not list every event and delta that the formula spends, each once")
-        upper, lower = rule.ends(dict(certificate.inputs), digits)
         bottom, top = rule.span(certificate.inputs)
+        upper, lower = _decided(certificate, rule, (bottom, top), digits)
     except InvalidInput:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -39,7 +41,7 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
         problems.append(
             f"it says that the {certificate.quantity} cannot exceed {certificate.top!r}; its theorem says {top!r}"
         )
-    with ctx.workdps(digits + 10):
+    with ctx.workdps(max(digits, *_MORE) + 10):
         # the exact bound may agree with 1 (or 0, for the lower side) to more digits than were asked for; it never passes it
         if not (certificate.raw >= top or arb(certificate.raw) >= upper) or certificate.value < min(
             certificate.raw, top
@@ -56,6 +58,37 @@ def recheck(certificate: Certificate, digits: int = 60) -> Recheck:
         f"the stored value is {excess:.1e} (relative) above the exact bound; inputs and assumptions are taken as given"
     )
     return Recheck(not problems, low, high, excess, "; ".join(problems) or good)
+
+
+def _decided(certificate: Certificate, rule: Rule, span: tuple[float, float], digits: int) -> tuple[arb, arb | None]:
+    """The exact ends, to as many digits as it takes to tell them from what is stored: more where a stored number agrees with its
+    end to `digits` digits, fewer where so many cannot be had. InvalidInput where there is no enclosure at all."""
+    ends: tuple[arb, arb | None] | None = None
+    for accuracy in (digits, *(d for d in _FEWER if d < digits)):
+        try:
+            ends = rule.ends(dict(certificate.inputs), accuracy)
+            break
+        except NumericalFailure as error:
+            failure = error
+    if ends is None:
+        raise InvalidInput(
+            f"A certificate of {certificate.statement.key} with these inputs cannot be verified: {failure.problem}",
+            "They are too extreme for ball arithmetic. State the bound at a larger delta, or for fewer examples.",
+        ) from failure
+    for accuracy in (d for d in _MORE if d > digits):
+        upper = certificate.raw >= span[1] or _told_apart(certificate.raw, ends[0])
+        lower = certificate.lower is None or certificate.lower <= span[0] or _told_apart(certificate.lower, ends[1])
+        if upper and lower:
+            break
+        try:
+            ends = rule.ends(dict(certificate.inputs), accuracy)
+        except NumericalFailure:
+            break
+    return ends
+
+
+def _told_apart(stored: float, end: arb | None) -> bool:
+    return end is None or bool(arb(stored) != end) or bool(end.is_exact())
 
 
 def _quantities(certificate: Certificate, rule: Rule) -> set[str]:

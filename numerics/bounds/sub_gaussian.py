@@ -45,7 +45,9 @@ def sub_gaussian_mixture(
     b = positive("a", a)
     total = add_up(float(size), b)
     level = add_up(divergence, 0.5 * log_up(div_up(total, b)), spent.log_inv_delta)
-    width = div_up(sqrt_up(mul_up(mul_up(2 * v, total), level)) if v else 0.0, float(size))
+    # an infinite kl says nothing, whatever the variance (Q may live where P never looks)
+    spread = mul_up(mul_up(2 * v, total), level) if level < math.inf else math.inf
+    width = div_up(sqrt_up(spread), float(size))
     return issue(
         SG_MIXTURE,
         add_up(r, width),

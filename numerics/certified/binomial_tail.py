@@ -119,8 +119,10 @@ def _from_half(k: FloatArray, n: FloatArray, level: FloatArray, level_error: Flo
         # quotient half an ulp, exponential an ulp; p = 1 - e^-x changes relatively by no more than x, e^-x by x times as much
         x, slack = level[none] / n[none], level_error[none] / level[none] + 2 * HALF_ULP
         p, complement, near, far = -np.expm1(-x), np.exp(-x), slack + 3 * ULP, x * slack + 3 * ULP
+        # a level near the smallest float leaves a quotient with an error of half that float, and so does each product
         high, low = complement * (1 + far) + 2.0**-1072, complement * np.maximum(1 - far, 0.0) - 2.0**-1072
-        ends = (p * (1 - near), np.minimum(p * (1 + near), 1.0), np.maximum(low, 0.0), np.minimum(high, 1.0))
+        above, below = p * (1 + near) + 2.0**-1072, p * (1 - near) - 2.0**-1072
+        ends = (np.maximum(below, 0.0), np.minimum(above, 1.0), np.maximum(low, 0.0), np.minimum(high, 1.0))
         _fill(result, none, Root(*ends))
     if not none.all():
         some = ~none

@@ -136,5 +136,6 @@ def _edge(ops: Arithmetic, q: Any, qc: Any, c: Any) -> tuple[Any, ...]:
         ops.where(q < 0.5, add_down(ops, 1.0, -q), qc),
         ops.maximum(ops.exp(-c) * (1 - 3 * ULP) - 2.0**-1072, 0.0),
     )
-    log_still = ops.where(p < 0.5, ops.log1p(-ops.minimum(p, 0.5)), ops.log(complement)) * (1 + 3 * ULP)
+    log_p = ops.where(p < 0.5, ops.log1p(-ops.minimum(p, 0.5)), ops.log(complement))
+    log_still = log_p * (1 + 3 * ULP) - 2.0**-1074 * (p > 0)  # a subnormal product moves nothing, and ln(1-p) < -p
     return p, complement, ops.where(still, 0.0 * p, p), ops.where(still, log_still, -c), log_p_up(ops, p, complement)

@@ -68,5 +68,4 @@ def _scaled(classes: int, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
         if np.any(big):
             scale = np.where(big, 1 / _BIG, 1.0)  # C increases in M by a factor below n + 1, so nothing underflows
             before, current, exponent = before * scale, current * scale, exponent + 256 * big
-    small = current < 1
-    return np.where(small, current * _BIG, current), exponent - 256 * small
+    return current, exponent  # what exceeds 2^256 still exceeds 1 once 2^256 is split off

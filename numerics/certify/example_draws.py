@@ -86,23 +86,41 @@ def _refusal(what: str) -> AssumptionViolated:
     )
 
 
-def supports_example_draws(gaussian: MeanFieldGaussian, x: Tensor) -> bool:
-    """Whether every random tensor meets each example once, in a linear layer (tried on a few rows of x).
+def supports_example_draws(gaussian: MeanFieldGaussian, x: Tensor, memory_mb: float = MEMORY_MB) -> bool:
+    """Whether every random tensor meets each example once, in a linear layer: tried on a few rows of x, then on all of them in the batches
+    in which `example_losses` draws, since a module may do something else for later rows.
 
     Without noise the outputs must be those of the mean parameters, whatever stands in their place outside linear layers: a NaN, which
-    most uses would spread but a comparison may swallow, and other numbers.
+    most uses would spread but a comparison may swallow, and other numbers. Nothing is drawn, so what is chosen by the answer costs no delta.
     """
     few = x[:8]
-    expected = outputs(gaussian.network, few)
-    allowed = 1e4 * torch.finfo(expected.dtype).eps * max(1.0, float(expected.abs().max()))
+    if not _agrees(gaussian, few, (math.nan, 1e3, -7.0)):
+        return False
+    _, batch = _block(gaussian, x, 1, memory_mb)
+    return len(x) <= len(few) or all(_agrees(gaussian, part, (math.nan, 1e3)) for part in x.split(batch))
+
+
+def _agrees(gaussian: MeanFieldGaussian, x: Tensor, fillings: tuple[float, ...]) -> bool:
     try:
-        for filled in (math.nan, 1e3, -7.0):
-            found = _forward(gaussian, few, None, filled)
+        expected = outputs(gaussian.network, x)
+        allowed = 1e4 * torch.finfo(expected.dtype).eps * max(1.0, float(expected.abs().max()))
+        for filled in fillings:
+            found = _forward(gaussian, x, None, filled)
             if found.shape != expected.shape or not float((found - expected).abs().max()) <= allowed:
                 return False
     except AssumptionViolated:
         return False
     return True
+
+
+def _block(gaussian: MeanFieldGaussian, x: Tensor, draws: int, memory_mb: float) -> tuple[int, int]:
+    """(draws, examples) that are evaluated at once."""
+    if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
+        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
+    network = gaussian.network
+    width = max(1, 4 * activations(network, x[:1]) + x[:1].numel())  # mean, variance and noise of the widest part
+    rows = int(max(1, memory_mb * 2**20 / next(iter(network.random.values())).element_size() // width))
+    return max(1, min(draws, rows // len(x))), min(rows, len(x))
 
 
 def _forward(
@@ -137,15 +155,10 @@ def example_losses(
     modules whose random tensors do other things than multiply one row per example; `InvalidInput`; `NumericalFailure`.
     """
     total = sample_size("draws", draws)
-    if not supports_example_draws(posterior, x):
-        raise _refusal("a random tensor does something else, or the outputs are not finite")
-    if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
-        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 16.")
-    network = posterior.network
-    source = generator(seed, stream, network.device)
-    width = max(1, 4 * activations(network, x[:1]) + x[:1].numel())  # mean, variance and noise of the widest part
-    rows = int(max(1, memory_mb * 2**20 / next(iter(network.random.values())).element_size() // width))
-    at_once, batch = max(1, min(total, rows // len(x))), min(rows, len(x))
+    at_once, batch = _block(posterior, x, total, memory_mb)
+    if not supports_example_draws(posterior, x, memory_mb):
+        raise _refusal("a random tensor does something else for some rows, or the outputs are not finite")
+    source = generator(seed, stream, posterior.network.device)
     for start in range(0, total, at_once):
         count = min(at_once, total - start)
         for inputs, labels in zip(x.split(batch), y.split(batch), strict=True):

@@ -75,7 +75,7 @@ def excess_counts(
 
     step: which of several recursions' steps this is; each has random streams of its own. Raises as `draw_risks` and `example_risks`.
     """
-    total, chosen = sample_size("draws", draws), chosen_parts(posterior, x, parts)
+    total, chosen = sample_size("draws", draws), chosen_parts(posterior, x, parts, memory_mb)
     counts = torch.zeros(3, dtype=torch.int64)
     streams = [f"{STREAM}, step {step}, {role}" for role in ("new", "old")]
     if chosen == "examples":

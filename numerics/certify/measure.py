@@ -25,13 +25,15 @@ def default_parts(examples: int) -> int:
     return max(1, min(MOST_PARTS, examples // PART))
 
 
-def chosen_parts(posterior: MeanFieldGaussian, x: Tensor, parts: Parts) -> int | Literal["examples"]:
+def chosen_parts(
+    posterior: MeanFieldGaussian, x: Tensor, parts: Parts, memory_mb: float = MEMORY_MB
+) -> int | Literal["examples"]:
     """`parts` as given; for None "examples" where the module allows it (`supports_example_draws`), else `default_parts`."""
     if parts == "examples":
         return "examples"
     if parts is not None:
         return sample_size("parts", parts)
-    return "examples" if supports_example_draws(posterior, x) else default_parts(len(x))
+    return "examples" if supports_example_draws(posterior, x, memory_mb) else default_parts(len(x))
 
 
 def measure_risk(
@@ -48,7 +50,7 @@ def measure_risk(
     progress: Callable[[Drawn], None] | None = None,
 ) -> DrawnRisks:
     """Losses of `draws` predictors for each part of the examples (x, y) of `labelled_data`. Raises as `example_risks`, `draw_risks`."""
-    chosen = chosen_parts(posterior, x, parts)
+    chosen = chosen_parts(posterior, x, parts, memory_mb)
     if chosen == "examples":
         return example_risks(posterior, x, y, loss, draws=draws, seed=seed, memory_mb=memory_mb, progress=progress)
     return draw_risks(

@@ -101,7 +101,7 @@ def certify_recursive(
         progress(Progress(1, len(chain), None))
     for t in range(2, len(chain) + 1):
         inputs, labels = suffixes[t - 1]
-        each = _largest(placed[t - 1], inputs, parts)
+        each = _largest(placed[t - 1], inputs, parts, memory_mb)
         found = excess_counts(
             placed[t - 1], placed[t - 2], inputs, labels,
             step=t, draws=math.ceil(pairs[0] * each / len(inputs)), seed=seed, parts=parts, memory_mb=memory_mb, vectorize=vectorize,
@@ -162,7 +162,7 @@ def _chain(posteriors: Any, prior: Any, data: Any) -> list[MeanFieldGaussian]:
     return chain
 
 
-def _largest(posterior: MeanFieldGaussian, x: Tensor, parts: Parts) -> int:
+def _largest(posterior: MeanFieldGaussian, x: Tensor, parts: Parts, memory_mb: float) -> int:
     """Examples in the largest part."""
-    chosen = chosen_parts(posterior, x, parts)
+    chosen = chosen_parts(posterior, x, parts, memory_mb)
     return 1 if chosen == "examples" else math.ceil(len(x) / chosen)

@@ -15,7 +15,7 @@ from ..methods.network import FrozenNetwork, freeze, outputs, require_predictor
 from .jacobian import jacobian_kernel, product_kernel
 from .kernel import EmpiricalNTK
 from .layers import record
-from .structured import cost, structured_kernel
+from .structured import PROBED, cost, structured_kernel
 
 Method = Literal["auto", "jacobian", "products", "structured"]
 MEMORY_MB = 2048
@@ -61,21 +61,22 @@ def empirical_ntk(
         raise InvalidInput(f"method is {method!r}.", f"Choose one of {', '.join(METHODS)}.")
     if isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
         raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give the working memory in MiB, for example 2048.")
-    network = freeze(module, device)
+    network = freeze(module, device, share_parameters=True)
     x = check_inputs(_placed("x", x, device), network.dtype, network.device)
-    width = outputs(network, x[:1]).shape[1]
-    require_predictor(network, x)
+    alone = outputs(network, x[:1])
+    width = alone.shape[1]
     if y is not None:
         y = check_inputs(_placed("y", y, device), network.dtype, network.device)
         outputs(network, y[:1])
     chosen = predicted_costs(network, x, y).cheapest if method == "auto" else method
     if chosen == "structured":
         try:
-            return EmpiricalNTK(structured_kernel(network, x, y), chosen)
+            return EmpiricalNTK(structured_kernel(network, x, y, alone), chosen, min(PROBED, len(x)))
         except AssumptionViolated:
             if method != "auto":
                 raise
             chosen = "jacobian"
+    require_predictor(network, x)
     if chosen == "jacobian":
         return EmpiricalNTK(jacobian_kernel(network, x, y, width, memory_mb), chosen)
     return EmpiricalNTK(product_kernel(network, x, y, width), chosen)
@@ -83,7 +84,8 @@ def empirical_ntk(
 
 def predicted_costs(network: FrozenNetwork, x: Tensor, y: Tensor | None = None) -> PredictedCosts:
     """From one example's forward and backward pass. A gradient costs about twice the parameters per position, and so does a derivative
-    along a direction; what lies outside of structured layers goes through its Jacobian in every route."""
+    along a direction; what lies outside of structured layers goes through its Jacobian in every route. The structured route's check against
+    autograd is counted: a forward and a backward pass of a few examples, and a comparison of each parameter."""
     n, m = len(x), len(x if y is None else y)
     one = record(network, x[:1])
     c = one.outputs.shape[1]
@@ -106,7 +108,8 @@ def predicted_costs(network: FrozenNetwork, x: Tensor, y: Tensor | None = None) 
             else:
                 formed = (n + m) * c * positions * float(f.inputs.shape[2] * f.gradients.shape[3])
                 shares += min(n * m * pairs, formed + n * m * c * c * float(f.inputs.shape[2] * f.gradients.shape[3]))
-        found["structured"] = sides * c * forward + shares + n * m * c * c * float(loose)
+        check = (3 * PROBED + 2) * forward + 2.0 * network.size
+        found["structured"] = sides * c * forward + shares + n * m * c * c * float(loose) + check
     return PredictedCosts(found)
 
 

@@ -14,11 +14,13 @@ AXES = ("x", "y", "output_x", "output_y")
 class EmpiricalNTK:
     """`blocks[i, j, c, d]` = sum over trainable parameters of d f_c(x_i)/d theta * d f_d(y_j)/d theta; axes named `AXES`.
 
-    `method` is the route that computed it. In the module's dtype, on its device.
+    `method` is the route that computed it; `checked` the number of examples at which it was compared with autograd's gradients (the structured
+    route; the others are made of those). In the module's dtype, on its device.
     """
 
     blocks: Float[Tensor, "x y output_x output_y"]
     method: str
+    checked: int = 0
 
     @property
     def gram(self) -> Float[Tensor, "rows columns"]:

@@ -83,12 +83,16 @@ def record(network: FrozenNetwork, x: Tensor) -> Recorded:
             Factors(
                 weight,
                 bias,
-                torch.cat([used[k].inputs for k in own], 1),
-                torch.cat([used[k].by_position(gradients[k]) for k in own], 2),
+                _joined([used[k].inputs for k in own], 1),
+                _joined([used[k].by_position(gradients[k]) for k in own], 2),
             )
         )
         recorded.covered.update(n for n in (weight, bias) if n)
     return recorded
+
+
+def _joined(parts: list[Tensor], axis: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 def _gradients(outputs: Tensor, probes: list[Tensor]) -> list[Tensor]:
@@ -97,14 +101,17 @@ def _gradients(outputs: Tensor, probes: list[Tensor]) -> list[Tensor]:
     directions = basis[:, None, :].expand(-1, len(outputs), -1)
     if not probes:
         return []
+    found: list[Tensor | None]
     if len(basis) == 1:
-        found = torch.autograd.grad(outputs, probes, directions[0], allow_unused=True, materialize_grads=True)
-        return [value[None] for value in found]
-    return list(
-        torch.autograd.grad(
-            outputs, probes, directions, is_grads_batched=True, allow_unused=True, materialize_grads=True
-        )
-    )
+        alone = torch.autograd.grad(outputs, probes, directions[0], allow_unused=True)
+        found = [None if value is None else value[None] for value in alone]
+    else:
+        found = list(torch.autograd.grad(outputs, probes, directions, is_grads_batched=True, allow_unused=True))
+    # a call whose result is not used has no gradient
+    return [
+        probe.new_zeros(len(basis), *probe.shape) if value is None else value
+        for value, probe in zip(found, probes, strict=True)
+    ]
 
 
 @contextmanager
@@ -113,7 +120,7 @@ def _recording(layers: dict[str, nn.Module]) -> Iterator[list[Call]]:
 
     def hook(name: str) -> Callable[..., Tensor]:
         def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            probe = torch.zeros_like(output, requires_grad=True)
+            probe = output.new_zeros(()).expand(output.shape).requires_grad_()
             seen = inputs[0].detach()
             if isinstance(layer, nn.Linear):
                 calls.append(Call(name, seen.reshape(len(seen), -1, seen.shape[-1]), probe, _dense))

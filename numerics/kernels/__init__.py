@@ -1,15 +1,9 @@
-"""Kernels of infinitely wide networks (NNGP and NTK), and the laws of the ensembles that are trained in them."""
+"""Kernels of infinitely wide networks (NNGP and NTK); the laws of what is trained in them are in `nonvacuous.wide_networks`."""
 
-from ..wide_networks.ensemble import (
-    ensemble_covariance,
-    ensemble_mean,
-    rnd_error_covariance,
-    rnd_variance,
-    smoother,
-)
-from ..wide_networks.gram import GramBlocks, gram_blocks
-from ..wide_networks.policy import SingularGram
 from .activation_kernels import ActivationKernels, activation_kernels
+from .architectures.image_network import image_network_kernels
+from .architectures.network import NetworkKernels, network_kernels
+from .architectures.pooling import ConvolutionalKernels, convolutional_kernels
 from .fully_connected import (
     FullyConnectedDistances,
     FullyConnectedKernels,
@@ -20,26 +14,25 @@ from .fully_connected import (
 )
 from .gram import GramPlan, fully_connected_gram, gram_plan
 from .neural_tangents import neural_tangents_kernels
+from .torch_gram import TorchKernels
 
 __all__ = [
     "ActivationKernels",
+    "ConvolutionalKernels",
     "FullyConnectedDistances",
     "FullyConnectedKernels",
-    "GramBlocks",
     "GramPlan",
-    "SingularGram",
+    "NetworkKernels",
+    "TorchKernels",
     "activation_kernels",
-    "ensemble_covariance",
-    "ensemble_mean",
+    "convolutional_kernels",
     "fully_connected_distances",
     "fully_connected_gram",
     "fully_connected_kernels",
-    "gram_blocks",
     "gram_plan",
+    "image_network_kernels",
+    "network_kernels",
     "neural_tangents_kernels",
     "nngp_kernel",
     "ntk_kernel",
-    "rnd_error_covariance",
-    "rnd_variance",
-    "smoother",
 ]

@@ -26,8 +26,9 @@ class FullyConnectedKernels:
     """Gram matrices (n, m): `nngp` is the covariance of the output at initialisation, `ntk` the neural tangent kernel.
 
     `ntk - nngp` is the share of the hidden layers: with a trained Gaussian readout (weights and bias) the readout's
-    share of the tangent kernel is the NNGP kernel itself (`iw.readout_split`). `error` estimates the largest error
-    relative to the largest entry where integrals were done numerically; closed forms are exact to rounding (None).
+    share of the tangent kernel is the NNGP kernel itself (`iw.readout_split`). `error` estimates (no bound: see
+    `quadrature.converged`) the largest error relative to the largest entry where integrals were done numerically; closed
+    forms are exact to rounding (None).
     """
 
     nngp: Matrix
@@ -201,6 +202,12 @@ def layer_scales(name: str, value: float | Sequence[float], depth: int) -> tuple
     return tuple(float(entry) for entry in np.broadcast_to(array, (depth + 1,)))
 
 
+def checked_scales(depth: int, weight_scale: Any, bias_scale: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """One sw and one sb per layer. Raises InvalidInput."""
+    depth = sample_size("depth", depth)
+    return layer_scales("weight_scale", weight_scale, depth), layer_scales("bias_scale", bias_scale, depth)
+
+
 def _inputs(name: str, value: Any) -> Matrix:
     if getattr(value, "dtype", None) in (np.dtype(np.float32), np.dtype(np.float16)):
         raise InvalidInput(f"{name} is {value.dtype}.", "Kernels are computed in float64: pass float64 inputs.")
@@ -214,12 +221,9 @@ def checked_architecture(
     x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any
 ) -> tuple[Matrix, Matrix, tuple[float, ...], tuple[float, ...]]:
     """Inputs as float64 (x twice for y = None) and one sw and sb per layer, of a known activation. Raises InvalidInput."""
-    depth = sample_size("depth", depth)
+    sw, sb = checked_scales(depth, weight_scale, bias_scale)
     if not isinstance(activation, Numerical):
         resolve(activation)
-    sw, sb = (
-        layer_scales(name, value, depth) for name, value in (("weight_scale", weight_scale), ("bias_scale", bias_scale))
-    )
     left = _inputs("x", x)
     right = left if y is None else _inputs("y", y)
     if left.shape[1] != right.shape[1]:

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import math
-import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...theory.activations import Activation, Numerical
+from ...theory.activations import ABRelu, Activation, Numerical, resolve
 from ...theory.errors import InvalidInput
-from ...theory.validation import sample_size
-from .fully_connected import FullyConnectedKernels, checked_architecture, kernels_from_state, require_norms
+from .fully_connected import (
+    FullyConnectedKernels,
+    checked_architecture,
+    checked_scales,
+    kernels_from_state,
+    require_norms,
+)
+from .gram_memory import STRIP, TILE, GramPlan, Which, available_bytes, gram_plan, require_memory
 from .input_tiles import input_tile
 from .pairs import Matrix, squared_norms
-from .relu_tile import relu_tile
+from .rectified_tile import half_versines, rectified_norms, rectified_tile, slopes
+from .torch_gram import (
+    TorchKernels,
+    checked_device,
+    checked_inputs,
+    free_bytes,
+    load,
+    rectifier,
+    torch_gram,
+)
 
-TILE = 128  # rows and columns: an array of a tile is 128 KiB, a dozen of them stay in a core's cache
-ARRAYS = 24  # of a tile's size, that one thread holds at most
+__all__ = ["TILE", "GramPlan", "GramProgress", "fully_connected_gram", "gram_plan"]
 
-Which = Literal["both", "nngp", "ntk"]
-
-
-@dataclass(frozen=True)
-class GramPlan:
-    """What a Gram matrix is going to take: tiles, bytes of the result, and bytes of work beyond it."""
-
-    tiles: int
-    result_bytes: int
-    working_bytes: int
-
-    def __str__(self) -> str:
-        return f"{self.tiles} tiles; {self.result_bytes / 2**20:.0f} MiB for the result and {self.working_bytes / 2**20:.0f} MiB of work"
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -43,20 +47,6 @@ class GramProgress:
 
     done: int
     total: int
-
-
-def gram_plan(n: int, m: int | None = None, *, features: int, which: Which = "both", threads: int = 1) -> GramPlan:
-    """The plan for n inputs against m others, or against themselves (m = None). Raises InvalidInput."""
-    rows, columns = sample_size("n", n), sample_size("n" if m is None else "m", n if m is None else m)
-    if which not in ("both", "nngp", "ntk"):
-        raise InvalidInput(f"which is {which!r}.", "Choose 'both', 'nngp' or 'ntk'.")
-    width, count = sample_size("features", features), sample_size("threads", threads)
-    across, down = math.ceil(columns / TILE), math.ceil(rows / TILE)
-    tiles = down * (down + 1) // 2 if m is None else down * across
-    kernels = 2 if which == "both" else 1
-    close = 16 * 2**20 * 6  # differences of close pairs, a block at a time
-    working = count * (ARRAYS * 8 * TILE * TILE + 2 * 8 * TILE * width + close)
-    return GramPlan(tiles, 8 * rows * columns * kernels, working)
 
 
 def fully_connected_gram(
@@ -70,9 +60,10 @@ def fully_connected_gram(
     which: Which = "both",
     threads: int = 1,
     memory_mb: float | None = None,
-    out: tuple[Matrix | None, Matrix | None] | None = None,
+    out: tuple[Matrix | Tensor | None, Matrix | Tensor | None] | None = None,
     progress: Callable[[GramProgress], None] | None = None,
-) -> FullyConnectedKernels:
+    device: str | torch.device | None = None,
+) -> FullyConnectedKernels | TorchKernels:
     """`fully_connected_kernels` for many inputs: the same values to rounding, by matrix products and tiles.
 
     Parameters
@@ -84,40 +75,73 @@ def fully_connected_gram(
         first tile, and refused with advice if it does not fit.
     out: (nngp, ntk) arrays (n, m) of float64 to write into, for example of `numpy.memmap`; None for one that is not wanted.
     progress: called with a `GramProgress` after every tile.
+    device: "cpu" or "cuda" computes in torch there and gives `TorchKernels`, as a torch tensor for x or y does, on its own device (rectifiers
+        only; no gradients are kept). Then memory is that device's, `out` are tensors on any device, and threads are torch's own.
 
     Pairs whose cosine is below .95 in size take K(x,y) from a matrix product (relative error about sqrt(d) half-ulps), closer ones
     from exact differences. Raises InvalidInput.
     """
+    if device is not None or is_tensor(x) or is_tensor(y):
+        given: Any = device if device is not None else (x if is_tensor(x) else y).device
+        architecture = {"depth": depth, "weight_scale": weight_scale, "bias_scale": bias_scale}
+        return _on_device(x, y, activation, architecture, which, threads, memory_mb, out, progress, given)
     if isinstance(activation, Numerical):
         raise InvalidInput("Tiles need an activation with a closed form.", "Use fully_connected_kernels.")
     left, right, sw, sb = checked_architecture(x, y, depth, activation, weight_scale, bias_scale)
     symmetric = y is None
     plan = gram_plan(len(left), None if symmetric else len(right), features=left.shape[1], which=which, threads=threads)
     if out is None:
-        _require_memory(plan, memory_mb)
+        require_memory(plan, memory_mb, available_bytes)
     nngp, ntk = _destination(out, (len(left), len(right)), which)
     with np.errstate(over="ignore"):  # reported below
-        a, b = squared_norms(left, sw[0], sb[0]), squared_norms(right, sw[0], sb[0])
+        a = squared_norms(left, sw[0], sb[0])
+        b = a if symmetric else squared_norms(right, sw[0], sb[0])
     require_norms(a, b)
     scales = tuple(zip(sw[1:], sb[1:], strict=True))
 
-    def tile(place: tuple[slice, slice]) -> None:
-        i, j = place
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    norms, kind = None, resolve(activation)
+    if isinstance(kind, ABRelu) and kind.negative * kind.positive >= 0:
+        mean, rate = slopes(kind)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = [
+                rectified_norms(v, left.shape[1], mean, (sw[0], sb[0]), scales) for v in ((a,) if symmetric else (a, b))
+            ]
+
+    def strips(i: slice, j: slice) -> Iterator[tuple[slice, slice, tuple[Matrix, Matrix]]]:
+        """Kernels of a tile, strip by strip of rows where rectifiers have passes of their own; no strip beyond a symmetric matrix's diagonal."""
+        if norms is None:
             state = input_tile(left[i], right[j], a[i, None], b[None, j], sw[0], sb[0])
-            if activation == "relu":
-                found = relu_tile(state, scales)
-            else:
-                found = kernels_from_state(state, activation, scales, nngp_only=which == "nngp")
-        for whole, part in zip((nngp, ntk), found, strict=True):
-            if whole.size:
-                if not np.isfinite(part).all():
-                    raise InvalidInput(
-                        "The kernels overflow float64.", "Bring inputs and scales nearer to 1 (inputs below 1e70)."
-                    )
-                whole[i, j] = part
-                if symmetric and i != j:
-                    whole[j, i] = part.T
+            yield i, j, kernels_from_state(state, activation, scales, nngp_only=which == "nngp")
+            return
+        product = left[i] @ right[j].T
+        for start in range(0, len(product), STRIP):
+            rows = slice(i.start + start, min(i.stop, i.start + start + STRIP))
+            on_diagonal = symmetric and i == j
+            columns = slice(j.start, rows.stop) if on_diagonal else j
+            one, other = norms[0][rows], norms[-1][columns]
+            part = product[start : start + STRIP, : columns.stop - columns.start]
+            diagonal = start if on_diagonal else None
+            h, opposite = half_versines(part, left[rows], right[columns], one, other, diagonal, (sw[0], sb[0]))
+            found = rectified_tile(h, opposite, one, other, rate)
+            scale = one.root[:, None] * other.root
+            for kernel in found:
+                kernel *= scale
+            yield rows, columns, found
+
+    def tile(place: tuple[slice, slice]) -> None:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for rows, columns, found in strips(*place):
+                for whole, part in zip((nngp, ntk), found, strict=True):
+                    if not whole.size:
+                        continue
+                    # a sum shows what is not finite; a finite one may overflow itself
+                    if not math.isfinite(float(part.sum())) and not np.isfinite(part).all():
+                        raise InvalidInput(
+                            "The kernels overflow float64.", "Bring inputs and scales nearer to 1 (inputs below 1e70)."
+                        )
+                    whole[rows, columns] = part
+                    if symmetric and rows != columns:
+                        whole[columns, rows] = part.T
 
     places = list(_places(len(left), len(right), symmetric))
     if threads == 1:
@@ -133,6 +157,65 @@ def fully_connected_gram(
     return FullyConnectedKernels(nngp, ntk)
 
 
+def _on_device(
+    x: Any,
+    y: Any,
+    activation: Activation,
+    architecture: dict[str, Any],
+    which: Which,
+    threads: int,
+    memory_mb: float | None,
+    out: Any,
+    progress: Callable[[GramProgress], None] | None,
+    device: Any,
+) -> TorchKernels:
+    torch = load()
+    chosen = checked_device(torch, device)
+    if threads != 1:
+        raise InvalidInput(f"threads is {threads!r} with a device.", "Torch has its own: torch.set_num_threads.")
+    found = rectifier(activation)
+    checked_scales(**architecture)
+    left = checked_inputs(torch, "x", x)
+    right = None if y is None else checked_inputs(torch, "y", y)
+    if right is not None and left.shape[1] != right.shape[1]:
+        raise InvalidInput(f"x has {left.shape[1]} columns and y has {right.shape[1]}.", "Both need the same features.")
+    columns = None if right is None else len(right)
+    plan = gram_plan(len(left), columns, features=left.shape[1], which=which, device=chosen.type)
+    if out is not None:  # the result has its memory
+        plan = replace(plan, result_bytes=0)
+    require_memory(plan, memory_mb, lambda: free_bytes(torch, chosen, available_bytes))
+    shape = (len(left), len(left) if right is None else len(right))
+    wanted = (which != "ntk", which != "nngp")
+    if out is None:
+        kernels = [torch.empty(shape, dtype=torch.float64, device=chosen) if want else None for want in wanted]
+    else:
+        kernels = _given(
+            out, wanted, lambda v: is_tensor(v) and tuple(v.shape) == shape and v.dtype == torch.float64, shape
+        )
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(GramProgress(done, total))
+
+    torch_gram(
+        torch,
+        left.to(chosen),
+        None if right is None else right.to(chosen),
+        activation=found,
+        destination=kernels,
+        progress=report,
+        **architecture,
+    )
+    none = torch.empty((0, 0), dtype=torch.float64, device=chosen)
+    return TorchKernels(*(none if kernel is None else kernel for kernel in kernels))
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a torch tensor, without importing torch."""
+    module = sys.modules.get("torch")
+    return module is not None and isinstance(value, module.Tensor)
+
+
 def _places(n: int, m: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
     """Tiles row by row; for a symmetric matrix those on and below the diagonal."""
     for i in range(0, n, TILE):
@@ -145,37 +228,19 @@ def _destination(out: Any, shape: tuple[int, int], which: Which) -> tuple[Matrix
     wanted = (which != "ntk", which != "nngp")
     if out is None:
         return tuple(np.empty(shape) if want else none for want in wanted)  # type: ignore[return-value]
+    found = _given(
+        out, wanted, lambda v: isinstance(v, np.ndarray) and v.shape == shape and v.dtype == np.float64, shape
+    )
+    return tuple(none if given is None else given for given in found)  # type: ignore[return-value]
+
+
+def _given(out: Any, wanted: tuple[bool, bool], fits: Callable[[Any], bool], shape: tuple[int, int]) -> list[Any]:
+    """What of (nngp, ntk) is to be written into, None for the rest. Raises InvalidInput."""
     if not isinstance(out, tuple) or len(out) != 2:
         raise InvalidInput(f"out is a {type(out).__name__}.", "Pass (nngp, ntk), with None for one that is not wanted.")
-    found = []
     for name, given, want in zip(("nngp", "ntk"), out, wanted, strict=True):
-        if want and not (isinstance(given, np.ndarray) and given.shape == shape and given.dtype == np.float64):
+        if want and not fits(given):
             raise InvalidInput(
                 f"out's {name} is no float64 array of shape {shape}.", "Allocate it so, or leave out=None."
             )
-        found.append(given if want else none)
-    return found[0], found[1]
-
-
-def _require_memory(plan: GramPlan, memory_mb: float | None) -> None:
-    if memory_mb is None:
-        limit = 0.9 * available_bytes()
-    elif isinstance(memory_mb, bool) or not isinstance(memory_mb, (int, float)) or not 0 < memory_mb < math.inf:
-        raise InvalidInput(f"memory_mb is {memory_mb!r}.", "Give MiB, for example 4096.")
-    else:
-        limit = memory_mb * 2**20
-    if plan.result_bytes + plan.working_bytes > limit:
-        raise InvalidInput(
-            f"The Gram matrix takes {plan}; {limit / 2**20:.0f} MiB are allowed.",
-            'Keep one kernel (which="ntk"), pass out= arrays of numpy.memmap, use fewer threads, or fewer inputs.',
-        )
-
-
-def available_bytes() -> float:
-    """Memory that can be had now; all of it where the system does not say."""
-    try:
-        with open("/proc/meminfo") as file:
-            facts = {line.split(":")[0]: line.split()[1] for line in file}
-        return float(facts["MemAvailable"]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) if hasattr(os, "sysconf") else math.inf
+    return [given if want else None for given, want in zip(out, wanted, strict=True)]

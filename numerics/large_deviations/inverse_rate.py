@@ -21,6 +21,8 @@ from .newton import solve_tilt
 
 FloatArray = NDArray[np.float64]
 HALF_ULP = 2.0**-53
+# Bounds raise a smaller rate to this one, which only loosens them: below, squares and products lose bits to underflow.
+SMALLEST_RATE = 2.0**-500
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def inverse_rate(losses: ArrayLike | Law, s: ArrayLike, *, weights: ArrayLike | 
     limit, gap = saturation(law), np.asarray(law.gap)
     saturated = level >= limit
     trivial = saturated | (level == 0)
-    start = np.sqrt(2 * np.where(trivial, 1.0, level) / np.where(trivial, 1.0, law.variance))
+    # the two roots apart: neither the product nor the quotient leaves float64
+    start = np.sqrt(2.0) * np.sqrt(np.where(trivial, 1.0, level)) / np.sqrt(np.where(trivial, 1.0, law.variance))
     active = np.where(trivial, 1.0, level)
 
     def residual(tilt: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -62,7 +65,7 @@ def inverse_rate(losses: ArrayLike | Law, s: ArrayLike, *, weights: ArrayLike | 
     tilt = solve_tilt(residual, start, trivial)
     with np.errstate(all="ignore"):  # at rates beyond every float the value is the gap, whatever the terms do
         found = cumulants(law, tilt)
-    value = np.where(np.isnan(found.offset), (found.value + active) / tilt, gap + found.offset + active / tilt)
+        value = np.where(np.isnan(found.offset), (found.value + active) / tilt, gap + found.offset + active / tilt)
     value = np.where(saturated, gap, np.where(level == 0, 0.0, np.minimum(value, gap)))
     at_minimum = size_at_minimum(law) if isinstance(law, FiniteLaw) else np.full(count, np.inf)
     effective = np.where(saturated, at_minimum, np.where(level == 0, size_of_sample(law), found.effective))

@@ -48,7 +48,7 @@ def mixture_inverse_rate(
         value, slope, curvature, divergence, offset = mean
         return Cumulants(value, slope, curvature, divergence, offset, np.array([found.effective[used].min()]))
 
-    start = np.sqrt(2 * level / (q[used] @ law.variance[used]))
+    start = np.sqrt(2.0) * np.sqrt(level) / np.sqrt(q[used] @ law.variance[used])
 
     def residual(tilt: FloatArray) -> tuple[FloatArray, FloatArray]:
         found = averaged(tilt)

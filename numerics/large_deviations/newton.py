@@ -19,7 +19,8 @@ def solve_tilt(
     residual: Callable[[FloatArray], tuple[FloatArray, FloatArray]], start: FloatArray, done: NDArray[np.bool_]
 ) -> FloatArray:
     """The tilts l where `residual(l)`, which returns (value, derivative in ln l), changes sign; `done` models keep their start."""
-    v = np.log(start)
+    with np.errstate(divide="ignore"):
+        v = np.log(start)
     low, high = np.full_like(v, -np.inf), np.full_like(v, np.inf)
     done = done.copy()
     for _ in range(_STEPS):

@@ -13,12 +13,12 @@ inverted or factorised.
 
 Choices and their origin.
   weight_std, bias_std   no default: they are the prior
-  noise_variance         no default: it is the observation noise of the posterior; 0 interpolates
+  noise_variance = 0     the observation noise of the posterior, which is the user's to state; 0 interpolates
   heads = 100            so many draws of one output
   directions = "shared"  one psi for all heads: one derivative. "per_head" makes the heads independent given w_0, at `heads` times the cost. At
                          finite width both are biased, in opposite directions (shared: too small, about 2/width for one head and more with
                          more heads; per_head: too large)
-  tolerance = 1e-4, max_steps = 20000   as in `deep_ensemble`
+  tolerance = 1e-4, max_steps = 20000, momentum = "auto"   as in `deep_ensemble`
 
 Refused: Adam, float32, batch statistics, a readout whose bias is frozen. Theorems: iw.brnd_error_law, iw.brnd_target, iw.brnd_noise,
 iw.brnd_sampling. Source: Zanger et al. 2026; the noisy version and its label noise are derived here. Written from the equations.
@@ -107,7 +107,8 @@ def fit(
     )
     found = descend(
         module, start, x, (goal + float(config.noise_variance) ** 0.5 * noise)[None],
-        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps, progress=progress,
+        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps,
+        momentum=config.momentum, progress=progress,
     )  # fmt: skip
     mean_start, mean = fit_centred(mean_module, x, y, config, seed)
     return BayesianRNDPosterior(config, module, mean_module, seed, start, directions, found.normals, mean_start, mean)

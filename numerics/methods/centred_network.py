@@ -22,7 +22,8 @@ def fit_centred(module: NormalModule, x: Tensor, y: Tensor, config: WideConfig, 
     start = module.draw(1, seed, "centred network of the mean")
     found = descend(
         module, start, x, y[None],
-        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps, centred=True,
+        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps,
+        momentum=config.momentum, centred=True,
     )  # fmt: skip
     return start, found.normals
 

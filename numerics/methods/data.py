@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,9 +61,14 @@ def check_inputs(x: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
         )
     if x.device != device:
         raise InvalidInput(f"The inputs are on {x.device}, the posterior on {device}.", "Move one of them.")
-    if not torch.isfinite(x).all():
+    if x.is_floating_point() and not all_finite(x):
         raise InvalidInput("The inputs contain NaN or infinity.", "Remove or impute those examples first.")
     return x
+
+
+def all_finite(value: Tensor) -> bool:
+    """Whether every entry is finite, in one pass without a copy: a NaN is both the least and the greatest of its tensor."""
+    return value.numel() == 0 or all(math.isfinite(float(end)) for end in torch.aminmax(value.detach()))
 
 
 def check_regression_targets(y: Tensor, examples: int, width: int) -> None:

@@ -79,6 +79,7 @@ def label_dependence(
         trained = descend(
             module, start, train, goal.expand(config.members, -1, -1),
             penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps,
+            momentum=config.momentum,
         )  # fmt: skip
         with torch.no_grad():
             members = module.population(trained.normals, x)

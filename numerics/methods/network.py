@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ...theory.errors import AssumptionViolated, InvalidInput
+from .data import all_finite
 
 # Jacobians are formed in blocks of at most this many numbers (128 MiB in float64).
 BLOCK_ENTRIES = 2**24
@@ -43,8 +45,12 @@ class FrozenNetwork:
         return sum(value.numel() for value in self.random.values())
 
 
-def freeze(model: nn.Module, device: str | torch.device) -> FrozenNetwork:
-    """Copy `model` to `device`. Raises `InvalidInput` where its output is not a deterministic function of one input."""
+def freeze(model: nn.Module, device: str | torch.device, *, share_parameters: bool = False) -> FrozenNetwork:
+    """Copy `model` to `device`. Raises `InvalidInput` where its output is not a deterministic function of one input.
+
+    share_parameters: the copy has modules and buffers of its own, but reads the parameters of plain layers where they lie (if they are on the
+    device already): for what is computed at once and not kept.
+    """
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"The model is a {type(model).__name__}.", "Pass a torch.nn.Module.")
     _refuse_batch_dependence(model)
@@ -54,7 +60,7 @@ def freeze(model: nn.Module, device: str | torch.device) -> FrozenNetwork:
     ):
         raise InvalidInput("The model has a lazy layer without parameters yet.", "Evaluate it once on some inputs.")
     try:
-        private = copy.deepcopy(model).to(device)
+        private = copy.deepcopy(model, _aliases(model) if share_parameters else {}).to(device)
     except (RuntimeError, AssertionError) as error:
         raise InvalidInput(
             f"The model cannot be copied to device {device!r}: {error}", "Choose another device."
@@ -70,11 +76,30 @@ def freeze(model: nn.Module, device: str | torch.device) -> FrozenNetwork:
             f"The model's parameters have dtypes {sorted(map(str, kinds))}.", "Convert it, for example model.double()."
         )
     for name, value in (random | fixed).items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
+        if value.is_floating_point() and not all_finite(value):
             raise InvalidInput(
                 f"The model's tensor {name!r} is not finite.", "Train it again; there is no mode to expand at."
             )
     return FrozenNetwork(private, random, fixed)
+
+
+def _aliases(model: nn.Module) -> dict[int, Any]:
+    """The parameters of plain layers, on the same memory, as a memo by which `copy.deepcopy` takes them for copies already made.
+
+    Other modules may write to their parameters when they are called (`nn.Embedding` with max_norm does): theirs are copied.
+    """
+    plain, others = {}, set()
+    for part in model.modules():
+        for value in part.parameters(recurse=False):
+            if type(part) in (nn.Linear, nn.Conv1d, nn.Conv2d) and type(value) is nn.Parameter:
+                plain[id(value)] = value
+            else:
+                others.add(id(value))
+    return {
+        key: nn.Parameter(value.detach(), requires_grad=value.requires_grad)
+        for key, value in plain.items()
+        if key not in others
+    }
 
 
 def _refuse_batch_dependence(model: nn.Module) -> None:
@@ -119,10 +144,14 @@ def require_predictor(network: FrozenNetwork, x: Tensor) -> None:
     """
     few = x[:4]
     once, again = outputs(network, few), outputs(network, few)
-    alone = torch.cat([outputs(network, row[None]) for row in few])
-    scale = max(1.0, float(once.abs().max()))
-    allowed = min(0.1, 1e4 * torch.finfo(once.dtype).eps) * scale
-    if not torch.equal(once, again) or not float((alone - once).abs().max()) <= allowed:
+    require_equal(once, again, roundings=0.0)
+    require_equal(once, torch.cat([outputs(network, row[None]) for row in few]))
+
+
+def require_equal(values: Tensor, others: Tensor, *, roundings: float = 1e4) -> None:
+    """Outputs for the same inputs in two calls, equal up to so many roundings of their scale. Raises `AssumptionViolated`."""
+    allowed = min(0.1, roundings * torch.finfo(values.dtype).eps) * max(1.0, float(values.abs().max()))
+    if not float((values - others).abs().max()) <= allowed:
         raise AssumptionViolated(
             "The model's output for an input depends on chance, on earlier calls, or on the other inputs of its batch.",
             "What is computed here is about a fixed function of one input: use eval mode, batch-first layers and no state.",

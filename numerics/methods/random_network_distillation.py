@@ -15,7 +15,7 @@ Choices and their origin.
   heads = 100            a relative standard error of 14 percent
   centred = False        True subtracts the predictor's start, and then no factor 2 is left (the variance of the estimate is the same)
   noise_variance = 0     a ridge to the start; an ensemble with the same ridge is what is measured, which is no posterior
-  tolerance = 1e-4, max_steps = 20000   as in `deep_ensemble`
+  tolerance = 1e-4, max_steps = 20000, momentum = "auto"   as in `deep_ensemble`
 
 Refused: Adam, float32, batch statistics, a frozen readout. Theorems: iw.rnd_equals_ensemble, iw.lin_cov_inf.
 Source: Zanger et al. 2026 (with the factor 2 that their corollary lacks); Burda et al. 2018 for the idea, whose practice (Adam, unequal
@@ -94,7 +94,8 @@ def fit(
         goal = module.population(target, x)
     found = descend(
         module, start, x, goal,
-        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps, centred=config.centred,
+        penalty=float(config.noise_variance), tolerance=config.tolerance, max_steps=config.max_steps,
+        momentum=config.momentum, centred=config.centred,
         progress=progress,
     )  # fmt: skip
     mean_start, mean = fit_centred(mean_module, x, y, config, seed)

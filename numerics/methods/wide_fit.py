@@ -6,27 +6,28 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput
 from .data import check_inputs, check_regression_targets, gather, generator
-from .descent import stopping
+from .descent import AUTO, SPECTRUM, check_momentum, stopping
 from .files import read_facts, read_posterior, write_posterior
 from .normal_parametrisation import NormalModule, Normals, normal_module, widened
 
 
 @dataclass(frozen=True)
 class WideConfig:
-    """Prior scales, noise and stopping rule, which every method of this family has. Raises `InvalidInput`."""
+    """Prior scales, noise, momentum and stopping rule, which every method of this family has. Raises `InvalidInput`."""
 
     weight_std: float
     bias_std: float
     noise_variance: float = 0.0
     tolerance: float = 1e-4
     max_steps: int = 20_000
+    momentum: float | Literal["auto", "spectrum"] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("weight_std", "bias_std", "noise_variance"):
@@ -36,6 +37,8 @@ class WideConfig:
         if self.weight_std == 0:
             raise InvalidInput("weight_std is 0.", "Such a network does not see its inputs.")
         stopping(self.tolerance, self.max_steps)
+        if self.momentum not in (AUTO, SPECTRUM):
+            check_momentum(self.momentum)
 
 
 def at_least(least: int, name: str, value: Any) -> int:

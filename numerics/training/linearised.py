@@ -40,16 +40,23 @@ def linearise(
     Source: Lee et al. 2019. Raises NumericalFailure if a member's T0_XX is not positive definite.
     """
     points = torch.cat([x_test, x_train])
-    tests, outputs = x_test.shape[0] * network.outputs, network.outputs
-    kernel = empirical_ntk(network, parameters, points, trained=trained)
-    kernel = kernel.reshape(parameters.members, points.shape[0] * outputs, points.shape[0] * outputs)
-    train, cross = kernel[:, tests:, tests:], kernel[:, :tests, tests:]
+    size = points.shape[0] * network.outputs
+    kernel = empirical_ntk(network, parameters, points, trained=trained).reshape(parameters.members, size, size)
+    return solve_kernel(kernel, forward(network, parameters, points).output, x_test.shape[0])
+
+
+def solve_kernel(kernel: Tensor, initial: Tensor, tests: int) -> Linearised:
+    """The linearisation whose tangent kernel is `kernel` (R, P*K, P*K) and whose outputs start at `initial` (R, P, K); test points first.
+
+    Raises NumericalFailure if a member's T0_XX is not positive definite.
+    """
+    first = tests * initial.shape[2]
+    train, cross = kernel[:, first:, first:], kernel[:, :first, first:]
     factor, failed = torch.linalg.cholesky_ex(train)
     if bool(failed.any()):
         raise NumericalFailure(
             f"{int((failed > 0).sum())} tangent kernels on X are not positive definite.",
             "Remove repeated inputs or use wider networks.",
         )
-    initial = forward(network, parameters, points).output
     smoother = torch.cholesky_solve(cross.mT, factor).mT
-    return Linearised(smoother, train, initial[:, : x_test.shape[0]], initial[:, x_test.shape[0] :])
+    return Linearised(smoother, train, initial[:, :tests], initial[:, tests:])

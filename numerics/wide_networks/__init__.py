@@ -18,6 +18,7 @@ from .ensemble import (
     smoother,
 )
 from .features import features, preconditioned_smoother, sample_then_optimise
+from .finite_width import FiniteWidthProgress, FiniteWidthTable, finite_width_table
 from .gram import GramBlocks, gram_blocks
 from .heads import effective_heads, head_covariance, head_error_covariance, heads_interval, heads_needed, heads_tail
 from .policy import SingularGram
@@ -49,6 +50,8 @@ __all__ = [
     "Collapsed",
     "DivergingTD",
     "EnsembleLaw",
+    "FiniteWidthProgress",
+    "FiniteWidthTable",
     "GaussianPosterior",
     "GradientDescent",
     "GradientFlow",
@@ -76,6 +79,7 @@ __all__ = [
     "ensemble_mean",
     "excess_decomposition",
     "features",
+    "finite_width_table",
     "gram_blocks",
     "head_covariance",
     "head_error_covariance",

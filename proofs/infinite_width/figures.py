@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..drawing import Figure
 from .distillation import figures as distillation
 from .dynamics import figures as dynamics
+from .finite_training import figures as finite_training
 from .kernels import figures as kernels
 from .neighbours import figures as neighbours
 from .posteriors import figures as posteriors
@@ -16,5 +17,6 @@ INFINITE_WIDTH_FIGURES: Mapping[str, Figure] = {
     **dynamics.FIGURES,
     **posteriors.FIGURES,
     **distillation.FIGURES,
+    **finite_training.FIGURES,
     **neighbours.FIGURES,
 }

@@ -11,15 +11,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nonvacuous.errors import InvalidInput
 from nonvacuous.numerics.bounds import cbound
-from nonvacuous.numerics.bounds.empirical_bernstein import grid_sizes
-from nonvacuous.numerics.bounds.majority_vote import rate_down, rate_up
+from nonvacuous.numerics.bounds.empirical_bernstein import grid_sizes, squared_distance_up
+from nonvacuous.numerics.bounds.majority_vote import exact_rate, rate_down, rate_up
 from nonvacuous.numerics.certified import code_lengths, outward
 from nonvacuous.numerics.claims import Formula
 from nonvacuous.numerics.randomness import generator
@@ -127,3 +130,25 @@ def test_every_rounding_before_a_whole_number_goes_the_safe_way(name: str) -> No
     side, runs = COUNTS[name]
     assert values(runs[-1])[1]
     assert unsafe_moves(runs, side, 1e-3) == []
+
+
+def test_squares_of_rounded_differences_are_not_below_the_exact_ones():
+    """Around sqrt 2 (times a power of two) the next float after the square makes up for less than the rounding of the difference."""
+    rng = np.random.default_rng(70)
+    centre = rng.random(4000) * 2.0 ** -rng.integers(3, 30, 4000)
+    x = np.minimum(np.sqrt(2) / 2.0 ** rng.integers(1, 6, 4000) * (1 + 0.2 * rng.random(4000)) + centre, 1.0)
+    found = squared_distance_up(x, centre)
+    for value, a, b in zip(found, x, centre, strict=True):
+        exact = (Fraction(float(a)) - Fraction(float(b))) ** 2
+        # two roundings of the difference, two of the square, the factor and its product
+        assert exact <= Fraction(float(value)) <= exact * (1 + Fraction(16, 2**53))
+
+
+@pytest.mark.parametrize(
+    "above", [Fraction(3, 2), 1 + Fraction(1, 10**30), "4/3", 1.5, -Fraction(1, 10**30), Decimal("1.1")]
+)
+def test_a_frequency_is_at_most_one(above):
+    """However little it exceeds 1, and whatever the nearest float is."""
+    with pytest.raises(InvalidInput):
+        exact_rate("tandem", above)
+    assert exact_rate("tandem", "7/7") == exact_rate("tandem", Decimal(1)) == exact_rate("tandem", Fraction(1)) == 1

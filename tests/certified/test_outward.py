@@ -33,12 +33,41 @@ def test_sums_products_and_quotients_enclose_exactly(a, b, c):
         near(outward.div_down(a, b), Fraction(a) / Fraction(b), outward.div_up(a, b), 1)
 
 
+def apart(low, high):
+    """How many floats `high` lies above `low`, up to 9."""
+    for steps in range(10):
+        if low >= high:
+            return steps
+        low = math.nextafter(low, math.inf)
+    return 10
+
+
 def test_exact_results_stay_exact():
     assert outward.add_up(0.25, 0.5) == outward.add_down(0.25, 0.5) == 0.75
     assert outward.mul_up(3.0, 0.25) == 0.75
     assert outward.div_up(3.0, 4.0) == outward.div_down(3.0, 4.0) == 0.75
     assert outward.sqrt_up(2.25) == outward.sqrt_down(2.25) == 1.5
-    assert outward.log_up(1.0) == outward.exp_up(0.0) - 1 == outward.expm1_up(0.0) == outward.log1p_down(0.0) == 0.0
+    for up, down, argument, value in (
+        (outward.log_up, outward.log_down, 1.0, 0.0),
+        (outward.exp_up, outward.exp_down, 0.0, 1.0),
+        (outward.expm1_up, outward.expm1_down, 0.0, 0.0),
+        (outward.log1p_up, outward.log1p_down, 0.0, 0.0),
+    ):
+        assert up(argument) == down(argument) == value
+
+
+def test_infinities_and_zeros_are_exact():
+    """An infinity may be an overflow: beside a zero the product is 0, elsewhere it stays infinite, and nothing becomes NaN."""
+    for product in (outward.mul_up, outward.mul_down):
+        assert product(0.0, math.inf) == product(-math.inf, 0.0) == 0.0
+        assert product(math.inf, 2.0) == product(-2.0, -math.inf) == math.inf
+        assert product(-2.0, math.inf) == -math.inf
+    for quotient in (outward.div_up, outward.div_down):
+        assert quotient(math.inf, 2.0) == math.inf
+        assert quotient(2.0, math.inf) == 0.0
+        assert quotient(-math.inf, 2.0) == -math.inf
+    for total in (outward.add_up, outward.add_down):
+        assert total(-math.inf, 1e308) == -math.inf
 
 
 @pytest.mark.parametrize(("a", "b"), [(1e308, 10.0), (1e308, 1e308)])
@@ -58,7 +87,17 @@ def test_roots_and_logarithms(a):
     with mpmath.workdps(60):
         exact = mpmath.log(mpmath.mpf(a))
         assert outward.log_down(a) <= exact <= outward.log_up(a)
-    assert outward.log_up(a) - outward.log_down(a) <= 5 * math.ulp(math.log(a))
+    # two steps to either side of the library's value, which is at most one step off
+    assert apart(low, high) <= 1
+    assert apart(outward.log_down(a), outward.log_up(a)) <= 4
+
+
+@given(a=st.floats(-1 + 2.0**-53, 1e300))
+def test_logarithms_of_one_plus_something(a):
+    with mpmath.workdps(400):
+        exact = mpmath.log1p(mpmath.mpf(a))
+        assert outward.log1p_down(a) <= exact <= outward.log1p_up(a)
+    assert apart(outward.log1p_down(a), outward.log1p_up(a)) <= 4
 
 
 @given(a=moderate)
@@ -67,8 +106,25 @@ def test_exponentials(a):
         x = mpmath.mpf(a)
         assert outward.exp_down(a) <= mpmath.exp(x) <= outward.exp_up(a)
         assert outward.expm1_down(a) <= mpmath.expm1(x) <= outward.expm1_up(a)
-        if a > -1:
-            assert outward.log1p_down(a) <= mpmath.log1p(x) <= outward.log1p_up(a)
+    assert apart(outward.exp_down(a), outward.exp_up(a)) <= 4
+    assert apart(outward.expm1_down(a), outward.expm1_up(a)) <= 4
+
+
+@pytest.mark.parametrize("a", [0.5, 1.0, 2.0, 700.0, 709.0, 709.5, 709.6, -1.0, -30.0])
+def test_exponentials_and_logarithms_at_the_constants_of_their_branches(a):
+    test_exponentials.hypothesis.inner_test(a)
+    if a > 0:
+        test_roots_and_logarithms.hypothesis.inner_test(a)
+
+
+@pytest.mark.parametrize("a", [709.7, 709.79, 710.0, 750.0, 1e300, math.inf])
+def test_exponentials_beyond_float64(a):
+    """Infinite from above; from below e^709.7, the last value for which the library is called, within two steps."""
+    assert outward.exp_up(a) == outward.expm1_up(a) == math.inf
+    last = math.exp(709.7)
+    for low in (outward.exp_down(a), outward.expm1_down(a)):
+        assert low < last
+        assert apart(low, last) == 2
 
 
 @given(a=st.floats(-1e300, -700))

@@ -199,3 +199,43 @@ def test_infinite_outputs_and_memory():
         example_risks(narrow, 1e10 * x.float(), y, LOSS, draws=2, seed=0)
     with pytest.raises(InvalidInput, match="memory_mb"):
         example_risks(gaussian, x, y, LOSS, draws=2, seed=0, memory_mb=0)
+
+
+class LaterRows(nn.Module):
+    """Uses its layer a second time, or its scale, only in a batch that has a row beyond the threshold."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.layer, self.how = nn.Linear(3, 3), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.layer(x)
+        if bool(x.max() > 10):
+            return self.layer(found) if self.how == "twice" else found * self.layer.bias
+        return found
+
+
+@pytest.mark.parametrize("how", ["twice", "elsewhere"])
+@pytest.mark.parametrize("row", [9, 40, 199])
+def test_a_reuse_on_later_rows_is_seen_before_anything_is_drawn(how, row):
+    """The first eight rows show linear layers only; the default then draws whole sets of weights for parts of the examples."""
+    torch.manual_seed(0)
+    x, y = torch.randn(200, 3, dtype=torch.float64), torch.arange(200) % 3
+    x[row, 1] = 11.0
+    gaussian = from_module(LaterRows(how).double().eval(), 0.1)
+    assert supports_example_draws(gaussian, x[:8])
+    assert not supports_example_draws(gaussian, x)
+    with pytest.raises(AssumptionViolated, match="some rows"):
+        example_risks(gaussian, x, y, LOSS, draws=3, seed=0)
+    with pytest.raises(AssumptionViolated, match="some rows"):
+        example_risks(gaussian, x, y, LOSS, draws=3, seed=0, memory_mb=0.01)  # a few rows at a time
+    found = certify(gaussian, prior=gaussian, data=(x, y), delta=0.1, seed=0, draws=4, vectorize=False)
+    assert found.parts["risk"].inputs["largest_part"] == 67  # 200 examples in 3 parts
+    assert found.check().sound
+
+
+def test_a_module_of_linear_layers_still_draws_for_each_example():
+    x, y = torch.randn(200, 4, dtype=torch.float64), torch.arange(200) % 3
+    gaussian = from_module(Skip().double().eval(), 0.1)
+    found = certify(gaussian, prior=gaussian, data=(x, y), delta=0.1, seed=0, draws=4)
+    assert found.parts["risk"].inputs["largest_part"] == 1

@@ -9,7 +9,7 @@ from torch import nn
 
 from nonvacuous.errors import AssumptionViolated, InvalidInput
 from nonvacuous.numerics.empirical_ntk import AXES, empirical_ntk, predicted_costs
-from nonvacuous.numerics.methods.network import freeze
+from nonvacuous.numerics.methods.network import freeze, outputs
 
 EPS = 2.0**-52
 
@@ -106,6 +106,7 @@ def test_the_three_routes_agree(name, between):
     for route in routes:
         assert float((found[route].blocks - blocks).abs().max()) < 1e3 * EPS * scale
         assert found[route].method == route
+        assert found[route].checked == (3 if route == "structured" else 0)
     small = empirical_ntk(model, x, y, method="jacobian", memory_mb=1e-3)
     assert float((small.blocks - blocks).abs().max()) < 1e3 * EPS * scale
     auto = empirical_ntk(model, x, y)
@@ -164,6 +165,88 @@ def test_structure_that_does_not_hold_is_found():
         assert torch.allclose(auto.blocks, exact, rtol=1e-10)
 
 
+class Elsewhere(nn.Module):
+    """One weight of a layer is used once more, by a part in `size` of what the layer does with it."""
+
+    def __init__(self, size: float) -> None:
+        super().__init__()
+        self.first, self.second, self.size = nn.Linear(4, 30), nn.Linear(30, 2), size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x))) + self.size * self.first.weight[7, 3]
+
+
+def test_one_gradient_of_many_that_is_off_is_found():
+    """Down to the ten thousand roundings that a backward pass is allowed: 2e-12 of the greatest entry, of order one here."""
+    torch.manual_seed(0)
+    x = torch.randn(5, 4, dtype=torch.float64)
+    for size, found in ((1.0, True), (1e-6, True), (1e-10, True), (1e-15, False)):
+        model = Elsewhere(size).double()
+        if found:
+            with pytest.raises(AssumptionViolated, match="weight"):
+                empirical_ntk(model, x, method="structured")
+        else:
+            empirical_ntk(model, x, method="structured")
+
+
+class Mixing(nn.Module):
+    """Each output depends on one other example's: the next, the one before, or all."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.layer, self.how = nn.Linear(4, 2), how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, rest = self.layer(x), torch.zeros_like(self.layer(x))
+        if self.how == "next":
+            rest[:-1] = h[1:]
+        elif self.how == "before":
+            rest[1:] = h[:-1]
+        else:
+            rest = h.mean(0, keepdim=True).expand_as(h)
+        return h + 1e-3 * rest.detach()
+
+
+@pytest.mark.parametrize("how", ["next", "before", "all"])
+@pytest.mark.parametrize("method", ["structured", "jacobian", "auto"])
+def test_examples_that_mix_are_refused(how, method):
+    x = torch.randn(9, 4, dtype=torch.float64)
+    with pytest.raises(AssumptionViolated, match="batch"):
+        empirical_ntk(Mixing(how).double(), x, method=method)
+
+
+def test_a_module_that_gives_other_bits_each_time_is_refused():
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) * (1 + 1e-14 * torch.randn((), dtype=x.dtype))
+
+    torch.manual_seed(1)
+    for method in ("structured", "jacobian", "auto"):
+        with pytest.raises(AssumptionViolated, match="chance"):
+            empirical_ntk(Noisy().double(), torch.randn(5, 4, dtype=torch.float64), method=method)
+
+
+@pytest.mark.parametrize(("n", "m", "c"), [(1, 1, 1), (700, 3, 2), (3, 700, 1)])
+def test_blocks_of_many_examples_are_those_of_few(n, m, c):
+    """Products by halves: the same numbers as against a copy, which is computed whole."""
+    torch.manual_seed(n)
+    model, x = nn.Sequential(nn.Linear(4, 9), nn.Tanh(), nn.Linear(9, c)).double(), torch.randn(n, 4).double()
+    own = empirical_ntk(model, x, method="structured").blocks
+    whole = empirical_ntk(model, x, x.clone(), method="structured").blocks
+    assert torch.allclose(own, whole, rtol=1e-13, atol=1e-13 * float(whole.abs().max()))
+    assert torch.allclose(own, own.permute(1, 0, 3, 2), rtol=1e-13, atol=1e-13 * float(whole.abs().max()))
+    y = torch.randn(m, 4).double()
+    assert torch.allclose(
+        empirical_ntk(model, x, y, method="structured").blocks,
+        empirical_ntk(model, y, x, method="structured").blocks.permute(1, 0, 3, 2),
+        rtol=1e-13,
+    )
+
+
 def test_neural_tangents_agrees():
     """A wide ReLU network with the weights of a stax network: the same empirical kernel."""
     pytest.importorskip("jax")
@@ -204,10 +287,50 @@ def test_neural_tangents_agrees():
 def test_the_users_module_stays_as_it_is():
     model = nn.Linear(4, 2)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    empirical_ntk(model, torch.randn(3, 4))
+    for method in ("structured", "jacobian", "products"):
+        empirical_ntk(model, torch.randn(3, 4), method=method)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not model._forward_hooks
-    assert model.weight.grad is None
+    assert all(value.grad is None and value.requires_grad for value in model.parameters())
+
+
+def test_a_layer_that_writes_to_its_weights_writes_to_a_copy():
+    """An embedding with a greatest norm shrinks its rows when it is called."""
+    model = nn.Sequential(nn.Embedding(3, 4, max_norm=0.1), nn.Flatten(), nn.Linear(8, 2))
+    before = model[0].weight.detach().clone()
+    held = freeze(model, "cpu", share_parameters=True)
+    outputs(held, torch.tensor([[0, 1], [2, 2]]))
+    assert torch.equal(model[0].weight, before)
+    assert not torch.equal(held.random["0.weight"], before)
+
+
+def test_a_call_whose_result_is_not_used():
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.layer(2 * x)
+            return self.layer(x)
+
+    torch.manual_seed(0)
+    model, x = Idle().double(), torch.randn(3, 4, dtype=torch.float64)
+    found = empirical_ntk(model, x, method="structured").blocks
+    assert torch.allclose(found, empirical_ntk(model.layer, x, method="jacobian").blocks, rtol=1e-13)
+
+
+def test_parameters_are_read_where_they_lie_and_move_nowhere():
+    model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 3))
+    model[2].weight = model[0].weight = nn.Parameter(torch.randn(3, 3))
+    held = freeze(model, "cpu", share_parameters=True)
+    assert held.random["0.weight"].data_ptr() == model[0].weight.data_ptr()
+    assert held.random["1.weight"].data_ptr() != model[1].weight.data_ptr()
+    assert held.module[0].weight is held.module[2].weight is not model[0].weight
+    held.module.double()
+    assert all(value.dtype == torch.float32 for value in model.parameters())
+    apart = freeze(model, "cpu")
+    assert all(value.data_ptr() != model.get_parameter(name).data_ptr() for name, value in apart.random.items())
 
 
 X = torch.randn(3, 4)

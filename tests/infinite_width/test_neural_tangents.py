@@ -92,7 +92,7 @@ def test_at_nearly_equal_inputs_ours_keeps_its_digits_and_theirs_does_not(nt):
 
 
 def test_ensemble_covariance_and_largest_learning_rate(nt):
-    from nonvacuous.numerics.kernels import ensemble_covariance, gram_blocks
+    from nonvacuous.numerics.wide_networks import ensemble_covariance, gram_blocks
 
     _, _, kernel_fn = network(2, "Erf")
     test = X[:3] + 0.4
@@ -122,7 +122,7 @@ def test_a_repeated_input_is_refused_here_and_answered_there(nt):
             kernel_fn, jnp.array(repeated), jnp.ones((6, 1)), diag_reg=0.0
         )
         found = np.asarray(predict(x_test=jnp.array(X[:2] + 0.3), get="ntk"))
-    from nonvacuous.numerics.kernels import SingularGram, ensemble_mean, gram_blocks
+    from nonvacuous.numerics.wide_networks import SingularGram, ensemble_mean, gram_blocks
 
     joint = fully_connected_kernels(
         np.concatenate([X[:2] + 0.3, repeated]), depth=1, activation="erf", weight_scale=SW, bias_scale=SB

@@ -19,7 +19,8 @@ from .context import Exact, exact_fraction, target_bits, to_ball
 
 _LONGEST = 10_000  # terms that are added one by one
 _GUARD_BITS = 40
-_MAXIMUM_BITS = 1 << 12
+_ROUGH = 32  # bits that are right, or spare, in the first steps
+_STEPS = 80
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def _ratio_sum(k: int, n: int, odds: arb) -> arb:
     above = n - k + 1
     spread = math.sqrt(k * (above / (n + 1)) + 1.0)
     needed = ctx.prec * 0.7
-    if min(k, 1.5 * spread * math.sqrt(2 * needed) + needed) > _LONGEST:
+    first = float((odds * k / above).log().mid())  # of the ratios, which fall from there
+    geometric = needed / -first if first < 0 else math.inf
+    if min(k, 1.5 * spread * math.sqrt(2 * needed) + needed, geometric) > _LONGEST:
         return (-odds).hypgeom_2f1(arb(-k), arb(1), arb(above))
     total, term = arb(1), arb(1)
     small = arb(2) ** (-ctx.prec - 4)
@@ -100,18 +103,23 @@ def binomial_upper_ball(k: int, n: int, log_inv_delta: Exact | arb, digits: int 
         raise InvalidInput(f"log_inv_delta is {log_inv_delta!r}.", "It is ln(1/delta) and must be positive.")
     if k == n:
         return BinomialLimitBall(arb(1), arb(0))
-    # T moves by up to n times the rounding of p, Arb's 2F1 loses as much, and a tiny level needs bits of its own size
-    bits = target_bits(digits) + _GUARD_BITS + 2 * n.bit_length() + math.ceil(abs(math.log2(size + 1e-300)))
+    # T moves by up to n times the rounding of p, Arb's 2F1 loses as much, and an enormous level needs bits of its own size for 1-p
+    wanted = target_bits(digits)
+    spare = _GUARD_BITS + n.bit_length() + math.ceil(math.log2(max(size, 1.0)))
     if k == 0:
-        with ctx.workprec(bits):
+        with ctx.workprec(wanted + spare):
             exponent = -_ball(level) / n
             return BinomialLimitBall(-exponent.expm1(), exponent.exp())
-    while bits <= _MAXIMUM_BITS:
-        with ctx.workprec(bits):
-            found = _attempt(k, n, _ball(level), size, target_bits(digits) + 8)
+    if size < math.log(2):
+        # delta > 1/2: nearly all of the distribution lies at or below k, and the log of the tail is flat. In the log of the
+        # other tail the equation reads P(Bin(n, 1-p) <= n-k-1) = 1 - delta
+        with ctx.workprec(wanted + spare):
+            mirror = binomial_upper_ball(n - k - 1, n, -(-(-_ball(level)).expm1()).log(), digits)
+        return BinomialLimitBall(mirror.complement, mirror.p)
+    for bits in (wanted, 2 * wanted, 4 * wanted):
+        found = _attempt(k, n, level, size, bits + spare, wanted + 8)
         if found is not None:
             return found
-        bits *= 2
     raise NumericalFailure(f"No binomial limit with {digits} digits.", "The input is too extreme for ball arithmetic.")
 
 
@@ -149,32 +157,48 @@ def _start(k: int, n: int, value: float) -> float:
     return math.log(p) - math.log1p(-p)
 
 
-def _attempt(k: int, n: int, target: arb, size: float, wanted: int) -> BinomialLimitBall | None:
-    """Newton on the log of the tail (concave in the log-odds), then the bracket; None where a sign stays open."""
-    choices = _log_choices(k, n)
+def _attempt(k: int, n: int, level: Fraction | arb, size: float, bits: int, wanted: int) -> BinomialLimitBall | None:
+    """Newton on the log of the tail (concave in the log-odds), then the bracket; None where a sign stays open.
 
-    def excess(y: arb) -> tuple[arb, arb, arb]:
-        p, pc = _pair(y)
-        return _log_tail(k, n, p, pc, choices) + target, p, pc
-
+    The precision grows with the digits that are already right, since the last steps cost nearly all of the time.
+    """
     y, width = arb(_start(k, n, size)), arb(2) ** (-wanted)
-    for _ in range(60):
-        value, p, pc = excess(y)
-        # the tail's derivative in p is -(n-k)/(1-p) times the last term, and dp = p (1-p) dy
-        slope = (n - k) * p * (_log_term(k, n, p, pc, choices) - value + target).exp()
-        step = (value / slope).mid()
-        if not step.is_finite():
-            return None
-        step = max(min(step, abs(y) / 2 + 5), -abs(y) / 2 - 5)
-        y = (y + step).mid()
-        if abs(step) < width / 4:
+    size_before, right = arb(0), _ROUGH  # of the last step, 0 before the first; bits that are right
+    for _ in range(_STEPS):
+        precision = min(bits, bits - wanted + 2 * right + _ROUGH)
+        with ctx.workprec(precision):
+            choices = _log_choices(k, n)
+            p, pc = _pair(y)
+            tail = _log_tail(k, n, p, pc, choices)
+            # the tail's derivative in p is -(n-k)/(1-p) times the last term, and dp = p (1-p) dy
+            slope = (n - k) * p * (_log_term(k, n, p, pc, choices) - tail).exp()
+            step = ((tail + _ball(level)).mid() / slope).mid()
+            if not step.is_finite():
+                return None
+            step = max(min(step, abs(y) / 2 + 5), -abs(y) / 2 - 5)
+        with ctx.workprec(bits):
+            y = (y + step).mid()
+            # an error of s becomes about C s^2, and C shows in two consecutive steps
+            size_now = abs(step)
+            following = size_now**3 / size_before**2 if 0 < size_now < size_before else size_now
+        if size_now < width / 4 or (precision == bits and following < width / 1024):
             break
-    for _ in range(3):
-        low, high = (y - width).mid(), (y + width).mid()
-        if excess(low)[0] > 0 and excess(high)[0] < 0:
-            return BinomialLimitBall(*_pair(low.union(high)))
-        width = width * 16
+        if size_now < size_before:
+            right = max(_ROUGH, min(wanted, -int(float(following.log() / math.log(2)))))
+        size_before = size_now
+    with ctx.workprec(bits):
+        choices = _log_choices(k, n)
+        # a level that is itself a ball leaves log-odds of the size of 1/eps open in proportion to their size
+        for reach in (width, 16 * width, 256 * width, 256 * width * (1 + abs(y))):
+            low, high = (y - reach).mid(), (y + reach).mid()
+            if _excess(k, n, low, level, choices) > 0 and _excess(k, n, high, level, choices) < 0:
+                return BinomialLimitBall(*_pair(low.union(high)))
     return None
+
+
+def _excess(k: int, n: int, y: arb, level: Fraction | arb, choices: arb) -> arb:
+    """ln P(Bin(n,p) <= k) - ln delta at log-odds y."""
+    return _log_tail(k, n, *_pair(y), choices) + _ball(level)
 
 
 def exact_tail(k: int, n: int, p: Fraction) -> Fraction:

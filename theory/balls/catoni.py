@@ -69,13 +69,16 @@ def catoni_uniform_ball(
     if kl == float("inf"):
         return _limit(b, digits)
     extra = _GUARD
-    while True:  # a tiny beta costs digits of the quotient
+    c = complexity_ball(kl, n, log_inv_delta, constant, digits + extra)
+    while True:  # an enormous beta costs digits of the exponent, and so does one at which its terms cancel
         with ctx.workdps(digits + extra):
-            c = complexity_ball(kl, n, log_inv_delta, constant, digits + extra)
             value = _phi(to_ball(b), to_ball(q), c)
+            cancels = not abs(to_ball(b * q) + c) > 1
         if value.rel_accuracy_bits() > 3.33 * digits or extra > 400:
             return value
         extra *= 2
+        if cancels:  # only then does it take more digits of c, and xi(n) to many digits takes long
+            c = complexity_ball(kl, n, log_inv_delta, constant, digits + extra)
 
 
 def envelope_ball(risk: Exact, kl: Exact, n: int, log_inv_delta: Exact, digits: int = 60) -> arb:
@@ -87,7 +90,7 @@ def envelope_ball(risk: Exact, kl: Exact, n: int, log_inv_delta: Exact, digits: 
 
 
 def _phi(beta: arb, q: arb, c: arb) -> arb:
-    return (1 - (-beta * q - c).exp()) / (1 - (-beta).exp())
+    return (-beta * q - c).expm1() / (-beta).expm1()
 
 
 def _limit(beta: Fraction, digits: int) -> arb:

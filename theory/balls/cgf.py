@@ -21,6 +21,7 @@ from .context import Exact, exact_fraction, is_narrow, target_bits, to_ball
 LawData = tuple[str, tuple[Exact, ...]] | tuple[str, tuple[Exact, ...], tuple[Exact, ...]]
 Terms = tuple[arb, arb, arb]  # J, J', G at one tilt
 _MOST_BITS = 1 << 13
+_FARTHEST = arb(2) ** 1100  # in ln l: beyond every rate that is a float
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,11 @@ def _bracket(increasing: Callable[[arb], arb], start: arb) -> tuple[arb, arb]:
             low, high, fl, fh = (v, new, f, g) if direction > 0 else (new, v, g, f)
             break
         v, f, step = new, g, step * 2
-        if step > 1e4:
+        if step > _FARTHEST:
             raise NumericalFailure("No tilt was found.", "The argument is too close to a limit.")
     for _ in range(400):
         width = high - low
-        if width < arb(2) ** (40 - ctx.prec):
+        if width < arb(2) ** (40 - ctx.prec) * (1 + abs(low)):  # a rate of 10^300 has an l of e^(10^300)
             break
         # Illinois-free: regula falsi point, pushed inwards to both sides so that the bracket shrinks superlinearly
         guess = arb((low - fl * width / (fh - fl)).mid()) if (fh - fl) > 0 else arb((low + width / 2).mid())

@@ -6,6 +6,7 @@ The closed form e^n Gamma(n+1, n) / n^n follows from the incomplete-gamma form o
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import comb
 
 from flint import arb
@@ -27,8 +28,11 @@ def maurer_xi_ball(n: int, digits: int = 60) -> arb:
 
     Source: Maurer 2004 (cs/0411099) for the constant; closed form derived from the defining sum.
     """
-    size = whole_number("n", n)
+    return _enclosed(whole_number("n", n), digits)
 
+
+@lru_cache(maxsize=64)  # the two sides of a certificate ask for the same number, which takes long for an enormous n
+def _enclosed(size: int, digits: int) -> arb:
     def closed_form() -> arb:
         x = arb(size)
         # (e/n)^n as one exponential: e^n alone overflows the exponent range long before the quotient does.

@@ -45,15 +45,35 @@ def joint_cbound_ball(
         return arb(1)
     wanted = target_bits(digits)
     bits = wanted + 64
-    start = _start(float(e), float(d), float(c))
+    # frequencies that no digit of the answer depends on would only ask for a precision of their own size
+    tiny = [x if x and _entropy_bits(x) < math.log2(float(c.mid())) - wanted - 16 else Fraction(0) for x in (e, d)]
+    rest = 1 - sum(tiny, Fraction(0))
+    e_kept, d_kept = (e - tiny[0]) / rest, (d - tiny[1]) / rest
+    start = _start(float(e_kept), float(d_kept), float(c))
     while bits <= _MAXIMUM_BITS + wanted:
         c = pair_complexity_ball(kl, n, log_inv_delta, bits // 3)
         with ctx.workprec(bits):
-            found = _enclose(e, d, c, start, wanted)
+            found = _enclose(e_kept, d_kept, _widened(c, tiny), start, wanted, tiny)
         if found is not None and is_narrow(found, wanted):
             return found
         bits *= 2
     raise NumericalFailure("No narrow enclosure of the C-bound was found.", "The input is too extreme.")
+
+
+def _entropy_bits(x: Fraction) -> float:
+    """log2 of (at least) the entropy x ln(1/x) + (1-x) ln(1/(1-x)) of a frequency x in (0, 1)."""
+    bits = x.numerator.bit_length() - x.denominator.bit_length() + 1
+    return bits + math.log2(3 - min(bits, 0))
+
+
+def _widened(c: arb, tiny: Sequence[Fraction]) -> arb:
+    """Without the outcomes of these frequencies x (sum m), u = sum x delta + (1-m) u' and KL(u||p) >= (1-m) KL(u'||p) + sum x ln x +
+    (1-m) ln(1-m): what satisfies KL(u||p) <= c has KL(u'||p) at most the upper end. The lower end is c itself."""
+    mass = sum(tiny, Fraction(0))
+    if not mass:
+        return c
+    entropy = sum((-to_ball(x) * to_ball(x).log() for x in (*tiny, 1 - mass) if x), arb(0))
+    return c.union((c + entropy) / to_ball(1 - mass))
 
 
 def chebyshev_cantelli_ball(
@@ -128,7 +148,9 @@ def _divergence(u: Sequence[Any], p: Sequence[Any]) -> Any:
     return sum((x * (x / y).log() for x, y in zip(u, p, strict=True) if not x.contains(0)), arb(0))
 
 
-def _enclose(e: Fraction, d: Fraction, c: arb, start: tuple[float, float] | None, wanted: int) -> arb | None:
+def _enclose(
+    e: Fraction, d: Fraction, c: arb, start: tuple[float, float] | None, wanted: int, tiny: Sequence[Fraction]
+) -> arb | None:
     u = [to_ball(e), to_ball(d), to_ball(1 - e - d)]
     half = (u[0] + u[2]) / 2
     nearest = _divergence(u, (half, u[1], half))  # the closest law with e = s, that is L = 1/2
@@ -149,6 +171,9 @@ def _enclose(e: Fraction, d: Fraction, c: arb, start: tuple[float, float] | None
     p = [x + inward * (y - x) for x, y in zip(u, _law(u, t, z, c.mid()), strict=True)]
     if not _divergence(u, p) <= c or not (1 - 2 * p[1] > 0 and p[0] >= 0):
         return None
+    # by joint convexity KL is no larger once the frequencies left out are mixed into both laws
+    kept = to_ball(1 - sum(tiny, Fraction(0)))
+    p = [kept * x + to_ball(y) for x, y in zip(p, (*tiny, Fraction(0)), strict=True)]
     primal = 1 - (p[2] - p[0]) ** 2 / (1 - 2 * p[1])
     value = primal.union(dual)
     return arb(0) if value <= 0 else value
@@ -211,7 +236,7 @@ def _start(e: float, d: float, c: float) -> tuple[float, float] | None:
     def law(t: float, w: float) -> tuple[float, tuple[float, ...]]:
         y, f = -math.expm1(-w), ((2 + t) ** 2, -t * (2 + t), t * t)
         raw = [
-            x / (math.exp(-w) if i == 0 else 1 - y * v / f[0]) if x else 0.0
+            (math.exp(math.log(x) + w) if i == 0 else x / (1 - y * v / f[0])) if x else 0.0
             for i, (x, v) in enumerate(zip(u, f, strict=True))
         ]
         total = sum(raw)
@@ -224,9 +249,9 @@ def _start(e: float, d: float, c: float) -> tuple[float, float] | None:
             k = math.exp(sum(x * math.log(f[0] - v) for x, v in zip(u, f, strict=True) if x) - c)
             one, none = k * d / (f[0] - f[1]), k * u[2] / (f[0] - f[2])
             return math.inf, (1 - one - none, one, none)
-        high = 1.0
-        while law(t, high)[0] < c and high < 700:
-            high = min(2 * high, 700.0)
+        high, most = 1.0, 700 - math.log(e or 1.0)
+        while law(t, high)[0] < c and high < most:
+            high = min(2 * high, most)
         w = float(brentq(lambda w: law(t, w)[0] - c, 0.0, high, disp=False)) if law(t, high)[0] > c else high
         return w, law(t, w)[1]
 

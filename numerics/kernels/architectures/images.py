@@ -60,8 +60,8 @@ def checked_problem(
 ) -> ConvolutionalProblem:
     """Raises InvalidInput, and AssumptionViolated for a tangent kernel through sign."""
     depth = sample_size("depth", depth)
-    left = _images("x", x)
-    right = left if y is None else _images("y", y)
+    left = checked_images("x", x)
+    right = left if y is None else checked_images("y", y)
     if left.shape[1:] != right.shape[1:]:
         raise InvalidInput(f"Images of x are {left.shape[1:]}, of y {right.shape[1:]}.", "Bring them to one shape.")
     spatial = left.shape[1:-1]
@@ -89,7 +89,8 @@ def checked_problem(
     )
 
 
-def _images(name: str, value: Any) -> Matrix:
+def checked_images(name: str, value: Any) -> Matrix:
+    """(n, *spatial, channels) as float64. Raises InvalidInput."""
     if getattr(value, "dtype", None) in (np.dtype(np.float32), np.dtype(np.float16)):
         raise InvalidInput(f"{name} is {value.dtype}.", "Kernels are computed in float64: pass float64 images.")
     array = finite(name, value)

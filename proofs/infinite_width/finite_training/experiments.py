@@ -1,4 +1,4 @@
-"""Experiments on what finite width does: distillation with several heads on one trunk, and ensembles with and without labels. They see no prediction."""
+"""Experiments on what finite width does: paired nonlinear and linearised training of the same draws. They see no prediction."""
 
 from __future__ import annotations
 
@@ -7,89 +7,166 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....numerics.randomness import sub_seed
 from ...result import Run
-from ..finite_networks import columns, network_of, readout_covariance, residual_map, train_and_linearise
+from ..finite_networks import columns, network_of
 from ..settings import EnsembleSetting
 
-HEADS = (1, 4, 16)
-TOLERANCE = 1e-5  # of the residual, as in `distil`
+TOLERANCE = 1e-4  # of the residual: squared errors move by 2e-4 of themselves, below every standard error here
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from ....numerics.training.paired import PairedErrors
+    from ....numerics.training.pooled import Descent, Problem
+    from .image_setting import ImageSetting
 
-    from ....numerics.networks.fully_connected import FullyConnected
 
-
-def distil_heads(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
+def distil_heads(
+    setting: EnsembleSetting, run: Run, *, parametrisation: str = "ntk", tolerance: float = TOLERANCE
+) -> Mapping[str, Any]:
     """Squared errors u - g of predictors with `heads` outputs, trained on frozen targets, averaged over the heads of each pair.
 
-    Per pair and test point s: `linearised_s` is that of the exactly linearised training, averaged over the target's readout (its law given
-    the first layer is N(0, K_n), so this is exact at every width for one hidden layer); `correction_s` is that of nonlinear descent less
-    that of the linearisation, for the same draw.
+    Per pair and test point s: `linearised_s` is that of the exactly linearised training, averaged over what its tangent kernel does not
+    depend on; `correction_s` is that of nonlinear descent less that of the linearisation, for the same draw.
     """
+    from ....numerics.training.paired import distillation
+
+    problem = problem_of(setting, run, run.block["heads"], parametrisation)
+    return _columns(distillation(problem, **_draws(run), descent=_descent(tolerance)))
+
+
+def distil_convolutions(setting: ImageSetting, run: Run) -> Mapping[str, Any]:
+    """`distil_heads` for one convolution of `width` channels, averaged over positions."""
     import torch
 
-    from ....numerics.networks.fully_connected import forward, initialise
+    from ....numerics.networks.fully_connected import fully_connected
+    from ....numerics.training.paired import distillation
+    from ....numerics.training.pooled import Problem, image_patches
 
-    heads, members = run.block["heads"], run.block["members"]
-    network, x, tests = _problem(setting, run, heads)
-    u, g = (
-        initialise(network, members, seed=sub_seed(run.seed, n), device=run.device) for n in ("predictor", "target")
+    images = torch.from_numpy(np.concatenate([setting.test, setting.train])).to(run.device)
+    points = image_patches(images, filter_size=setting.filter_size, circular=True)
+    network = fully_connected(
+        inputs=points.shape[1],
+        width=run.block["width"],
+        depth=1,
+        outputs=run.block["heads"],
+        activation=setting.activation,
+        parametrisation="ntk",
+        weight_scale=setting.weight_scale,
+        bias_scale=setting.bias_scale,
     )
-    frozen = forward(network, g, x)
-    linear, trained = train_and_linearise(network, u, x, tests, frozen.output[:, tests:], TOLERANCE, run)
-    prior = readout_covariance(network, frozen.features[-1], None)  # of every head of g, given its first layer
-    points = len(x)
-    # e = M (u_0 - g): rows (test point, head), columns (point, head)
-    residual = residual_map(linear.smoother).reshape(members, tests * heads, points, heads)
-    initial = torch.cat([linear.initial_test, linear.initial_train], 1)
-    own = torch.einsum("rapk,rpk->ra", residual, initial) ** 2
-    others = torch.einsum("rapk,rpq,raqk->ra", residual, prior, residual)
-    target = frozen.output[:, :tests]
-    errors = [(value - target) ** 2 for value in (trained, linear.solution(frozen.output[:, tests:]))]
-    return columns(
-        linearised=(own + others).reshape(members, tests, heads).mean(2),
-        correction=(errors[0] - errors[1]).mean(2),
+    problem = Problem(network, points, len(setting.test), points.shape[0] // images.shape[0])
+    return _columns(distillation(problem, **_draws(run), descent=_descent(TOLERANCE)))
+
+
+def bayesian_heads(
+    setting: EnsembleSetting, run: Run, *, zeroed: bool = True, train: bool = False
+) -> Mapping[str, Any]:
+    """Squared errors of predictors trained on their own tangent targets, columns as in `distil_heads`; `directions` is an entry of the block.
+
+    Without `train` there is no `correction_s`.
+    """
+    from ....numerics.training.paired import bayesian_distillation
+
+    found = bayesian_distillation(
+        problem_of(setting, run, run.block["heads"]),
+        **_draws(run),
+        directions=run.block["directions"],
+        descent=_descent(TOLERANCE) if train else None,
+        zeroed=zeroed,
     )
+    return _columns(found)
 
 
-def heads_side_by_side(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
-    """`correction_s` of `distil_heads` at one width for each number of heads in turn, as columns `heads_K_s`; a row is one draw for each."""
-    found: dict[str, Any] = {}
-    for heads in HEADS:
-        block = {**run.block, "heads": heads}
-        rows = distil_heads(setting, Run(block, sub_seed(run.seed, "heads", heads), run.device, run.dtype))
-        found |= {name.replace("correction", f"heads_{heads}"): v for name, v in rows.items() if "correction" in name}
-    return found
-
-
-def labelled_ensembles(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
+def labelled_ensembles(setting: EnsembleSetting, run: Run, *, label_power: float = 0.0) -> Mapping[str, Any]:
     """Ensembles trained on the labels and on zeros from the same starts: how much nonlinear descent changes their variance.
 
     A row is one group of `group` members; `labels_s` and `zeros_s` are the variance over its members after nonlinear descent less that of their
-    exact linearisations, at test point s.
+    exact linearisations, at test point s. Labels are multiplied by (width/32)^label_power: with 1/2 the training is that of the mean-field
+    parametrisation on the labels themselves, where nothing becomes lazy.
     """
     import torch
 
-    from ....numerics.networks.fully_connected import initialise
+    from ....numerics.training.paired import ensemble_variances
 
-    members, group = run.block["members"], run.block["group"]
-    network, x, tests = _problem(setting, run, 1)
-    start = initialise(network, members, seed=sub_seed(run.seed, "member"), device=run.device)
-    labels = torch.from_numpy(setting.labels).to(run.device)[None, :, None].expand(members, -1, 1)
-    found = {}
-    for name, goal in (("labels", labels), ("zeros", torch.zeros_like(labels))):
-        linear, trained = train_and_linearise(network, start, x, tests, goal, TOLERANCE, run)
-        variances = [value[:, :, 0].reshape(-1, group, tests).var(dim=1) for value in (trained, linear.solution(goal))]
-        found[name] = variances[0] - variances[1]
-    return columns(**found)
+    y = torch.from_numpy(setting.labels * (run.block["width"] / 32) ** label_power).to(run.device)
+    _, correction = ensemble_variances(
+        problem_of(setting, run, 1),
+        torch.stack([y, torch.zeros_like(y)]),
+        group=run.block["group"],
+        **_draws(run),
+        descent=_descent(TOLERANCE),
+    )
+    return columns(labels=correction[:, 0], zeros=correction[:, 1])
 
 
-def _problem(setting: EnsembleSetting, run: Run, outputs: int) -> tuple[FullyConnected, Tensor, int]:
-    """The network with so many heads, all points (test first), and the number of test points; any depth."""
+def label_gaps(setting: EnsembleSetting, run: Run, *, label_power: float = 0.0) -> Mapping[str, Any]:
+    """Mean square over the test points of what nonlinear descent on the labels changes against its linearisation, over that of what the
+    linearisation learns, both means over the members of the row's group. `label_power` as in `labelled_ensembles`."""
     import torch
 
-    points = np.concatenate([setting.test, setting.train])
-    network = network_of(setting, run.block["width"], outputs=outputs)
-    return network, torch.from_numpy(points).to(run.device), len(setting.test)
+    from ....numerics.training.paired import gaps
+
+    y = torch.from_numpy(setting.labels * (run.block["width"] / 32) ** label_power).to(run.device)
+    gap, size = gaps(problem_of(setting, run, 1), y, **_draws(run), descent=_descent(TOLERANCE))
+    group = run.block["group"]
+    gap, size = (value.unflatten(0, (-1, group)).mean(dim=1) for value in (gap, size))
+    return {"gap": (gap / size).cpu().numpy()}
+
+
+def half_steps(setting: EnsembleSetting, run: Run, *, other_parametrisation: bool = False) -> Mapping[str, Any]:
+    """What half the step changes in distilled predictors (root mean square over test points, mean over a group of draws), over what half of
+    that changes again for the same draws; the step is 1/`inverse_step` of the fastest. A row is a group.
+
+    `other_parametrisation`: the halved step follows the gradient in the standard parametrisation, both times.
+    """
+    fraction, group = 1 / run.block["inverse_step"], run.block["group"]
+    change, next_change = (
+        _two_descents(setting, run, (f, f / 2), 1e-6, other_parametrisation).reshape(-1, group).mean(1)
+        for f in (fraction, fraction / 2)
+    )
+    return {"ratio": change / next_change}
+
+
+def long_and_short_steps(setting: EnsembleSetting, run: Run) -> Mapping[str, Any]:
+    """Squares of the root mean square over the test points between three quarters and a tenth of the fastest step."""
+    return {"gap": _two_descents(setting, run, (0.75, 0.1), 1e-6, False) ** 2}
+
+
+def problem_of(setting: EnsembleSetting, run: Run, outputs: int, parametrisation: str = "ntk") -> Problem:
+    """The network of one block with so many heads, and all points, test first; any depth."""
+    import torch
+
+    from ....numerics.training.pooled import Problem
+
+    points = torch.from_numpy(np.concatenate([setting.test, setting.train])).to(run.device)
+    network = network_of(setting, run.block["width"], parametrisation, outputs)
+    return Problem(network, points, len(setting.test))
+
+
+def _two_descents(
+    setting: EnsembleSetting, run: Run, fractions: tuple[float, float], tolerance: float, other: bool
+) -> np.ndarray:
+    from ....numerics.training.paired import step_differences
+
+    first, second = (_descent(tolerance, fraction) for fraction in fractions)
+    found = step_differences(
+        problem_of(setting, run, run.block.get("heads", 1)),
+        **_draws(run),
+        descents=(first, second),
+        other_parametrisation=other,
+    )
+    return np.asarray(found.cpu().numpy())
+
+
+def _descent(tolerance: float, fraction: float = 0.75) -> Descent:
+    from ....numerics.training.pooled import Descent
+
+    return Descent(tolerance, fraction)
+
+
+def _draws(run: Run) -> dict[str, Any]:
+    return {"members": run.block["members"], "seed": run.seed, "device": run.device}
+
+
+def _columns(found: PairedErrors) -> dict[str, np.ndarray]:
+    parts = {"linearised": found.linearised, "correction": found.correction}
+    return columns(**{name: value for name, value in parts.items() if value is not None})
