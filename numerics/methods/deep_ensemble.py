@@ -20,7 +20,8 @@ Choices and their origin.
                          L the largest eigenvalue + noise_variance, over 0.8 because finite networks' kernels move, and l = noise_variance: the
                          minimum is unique, and it takes 2 to 6 times fewer steps. Without noise plain descent at 0.8 of 2/L: an interpolating
                          network keeps what its path did, and heavy ball ends further from the limit (`descent.rule` gives
-                         the figures). "spectrum" insists on heavy ball, a number fixes the momentum
+                         the figures). Where heavy ball diverges or gets stuck (kinks), "auto"
+                         begins again with plain descent. "spectrum" insists on heavy ball, a number fixes the momentum
 
 Refused: Adam (row-space invariance fails: it is another kernel, so this module trains by itself), float32, batch statistics. Norm layers'
 weights are held. Theorems: iw.lin_cov_inf (the law), iw.rnd_equals_ensemble (distillation measures twice its covariance),

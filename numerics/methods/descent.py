@@ -7,6 +7,7 @@ ends where plain descent ends: both stay in the span of the Jacobian's rows (iw.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -44,6 +45,10 @@ class Descended:
     residual: Float[Tensor, " members"]
 
 
+class _Unfit(NumericalFailure):
+    """Heavy ball diverged, or its gradient stopped falling: the network is not smooth enough for it."""
+
+
 def descend(
     module: NormalModule,
     start: Normals,
@@ -59,20 +64,46 @@ def descend(
 ) -> Descended:
     """Minimise 1/2 |f(x) - targets|^2 + penalty/2 |w - w0|^2 for every member, from w0 = `start`.
 
-    momentum: see `rule`. centred: f is the output less the output at the start. Without penalty every member must interpolate: the residual
-    has to fall to `tolerance` of its start; with one the gradient has to. Raises `InvalidInput`, `NumericalFailure`.
+    momentum: see `rule`; "auto" begins again with plain descent where heavy ball diverges or gets stuck. centred: f is the output less the
+    output at the start. Without penalty every member must interpolate: the residual has to fall to `tolerance` of its start. With one
+    the gradient has to, or the mean of the last steps has to come to rest (`_Rest`). Raises `InvalidInput`, `NumericalFailure`.
     """
-    offset = module.population(start, x).detach() if centred else torch.zeros_like(targets)
-    goal = targets + offset
+    goal = targets + (module.population(start, x).detach() if centred else torch.zeros_like(targets))
+    options: dict[str, Any] = {
+        "penalty": penalty, "tolerance": tolerance, "max_steps": max_steps, "progress": progress,
+    }  # fmt: skip
+    try:
+        return _descend(module, start, x, goal, momentum=momentum, **options)
+    except _Unfit:
+        if momentum != AUTO:
+            raise
+    return _descend(module, start, x, goal, momentum=0.0, **options)
+
+
+def _descend(
+    module: NormalModule,
+    start: Normals,
+    x: Tensor,
+    goal: Tensor,
+    *,
+    penalty: float,
+    tolerance: float,
+    max_steps: int,
+    momentum: Momentum,
+    progress: Callable[[DescentProgress], None] | None,
+) -> Descended:
     step, memory = rule(module, start, x, penalty=penalty, momentum=momentum)
     heavy = bool((memory > 0).any())
-    # a stable heavy ball may swell to 2/(e (1 - sqrt(beta))) of its start before it decays
-    ceiling = 1e3 / (1 - float(memory.max()) ** 0.5)
+    # a stable heavy ball may swell to 2/(e (1 - sqrt(beta))) of its start before it decays, by e^-2 in so many steps
+    slowest = 1 - float(memory.max()) ** 0.5
+    ceiling, patience = 1e3 / slowest, math.ceil(8 / slowest)
     names = list(start)
-    # one factor per member, in the shape of each tensor
-    steps, memories = (
-        {name: factor.view(-1, *[1] * (start[name].ndim - 1)) for name in names} for factor in (step, memory)
-    )
+
+    def shaped(factor: Tensor) -> dict[str, Tensor]:
+        """One factor per member, in the shape of each tensor."""
+        return {name: factor.view(-1, *[1] * (start[name].ndim - 1)) for name in names}
+
+    steps, memories = shaped(step), shaped(memory)
 
     def residual_and_gradient(normals: Normals, wanted: Tensor) -> tuple[Tensor, Normals]:
         found: Any = torch.func.vjp(lambda w: module.call(w, x), normals)
@@ -83,6 +114,8 @@ def descend(
     normals = {name: value.clone() for name, value in start.items()}
     speeds = {name: torch.zeros_like(value) for name, value in start.items()} if heavy else {}
     first_residual = first_gradient = None
+    rest = _Rest(start, penalty, step, max_steps) if penalty and not heavy else None
+    before = math.inf
     with torch.no_grad():
         for count in range(max_steps + 1):
             error, gradient = run(normals, goal)
@@ -100,12 +133,26 @@ def descend(
             if progress is not None and count % 50 == 0:
                 progress(DescentProgress(count, max_steps, worst))
             if not worst < ceiling:
-                raise NumericalFailure(
+                raise (_Unfit if heavy else NumericalFailure)(
                     f"Descent diverged in step {count}: the relative {'gradient' if penalty else 'residual'} is {worst:.1e}.",
-                    "The network is too narrow for its kernel to stay put: widen it, lower weight_std, or set momentum = 0.",
+                    "The network is too narrow for its kernel to stay put, or the targets are large: widen it, lower weight_std, scale the "
+                    "targets down, or set momentum = 0.",
                 )
             if worst <= tolerance:
                 return Descended(normals, count, residual / first_residual)
+            if heavy and penalty and count and count % patience == 0:
+                if worst > before / 2:
+                    raise _Unfit(
+                        f"Heavy ball is stuck in step {count}: the relative gradient is {worst:.1e}, not {tolerance:g}.",
+                        'A network with kinks has no gradient that vanishes: set momentum = 0 or "auto".',
+                    )
+                before = worst
+            if rest is not None and rest.due(normals, size):
+                mean = rest.mean
+                error = run(mean, goal)[0]
+                if rest.at_rest(error, tolerance * first_residual):
+                    return Descended(mean, count, error.flatten(1).norm(dim=1) / first_residual)
+                steps = shaped(rest.step)
             if count < max_steps:
                 for name in names:
                     if heavy:
@@ -116,6 +163,64 @@ def descend(
         f"After {max_steps} steps the relative {'gradient' if penalty else 'residual'} is {worst:.1e}, not {tolerance:g}.",
         "Raise max_steps, widen the network (it must be able to interpolate), or declare a noise_variance.",
     )
+
+
+class _Rest:
+    """Whether plain descent with a penalty has come to rest, judged by means over windows.
+
+    At a minimum on a kink (max(z,0)) no gradient vanishes and the numbers go round a small cycle; their mean over the cycle is near the minimum, and
+    smaller steps make the cycle smaller. In a window of 1/(step penalty) steps what is still to go in a linear module shrinks at least by e,
+    so that fitted values whose means over two windows differ by d are within d/(e - 1) of where they end; elsewhere that is an estimate. A
+    member whose step is halved goes back and forth: a window takes it less than half as far as its steps are long, and does not bring its fitted
+    values closer to rest than the window before (on a flat landscape, where they are slow, the steps add up).
+    """
+
+    def __init__(self, start: Normals, penalty: float, step: Tensor, max_steps: int) -> None:
+        self.step = step.clone()
+        self.mean: Normals = {}
+        self._penalty, self._longest = penalty, max_steps // 4
+        self._total = {name: torch.zeros_like(value) for name, value in start.items()}
+        self._path, self._change = torch.zeros_like(step), torch.full_like(step, math.inf)
+        self._summed = 0
+        self._begun: Normals = {}
+        self._last: Tensor | None = None
+
+    @property
+    def window(self) -> int:
+        """Steps of a window, for the member whose step is shortest."""
+        return math.ceil(1 / (float(self.step.min()) * self._penalty))
+
+    def due(self, normals: Normals, gradient: Tensor) -> bool:
+        """Count one step from `normals` along a gradient of that size; True when a window is complete, and `mean` is then its mean. Windows
+        that are too long for the number of steps are never complete."""
+        if self.window > self._longest:
+            return False
+        if self._summed == 0:
+            self._begun = {name: value.clone() for name, value in normals.items()}
+        for name, value in normals.items():
+            self._total[name] += value
+        self._path += self.step * gradient
+        self._summed += 1
+        if self._summed < self.window:
+            return False
+        squares = [(value - self._begun[name]).flatten(1).square().sum(1) for name, value in normals.items()]
+        there = torch.stack(squares).sum(0).sqrt()
+        self._circling = there < self._path / 2
+        self.mean = {name: value / self._summed for name, value in self._total.items()}
+        for value in (*self._total.values(), self._path):
+            value.zero_()
+        self._summed = 0
+        return True
+
+    def at_rest(self, error: Tensor, allowed: Tensor) -> bool:
+        """Whether the residuals at the mean differ from those at the last mean by at most `allowed`, for every member."""
+        last, self._last = self._last, error
+        if last is None:
+            return False
+        change = (error - last).flatten(1).norm(dim=1)
+        self.step = torch.where(self._circling & (change > 0.7 * self._change), self.step / 2, self.step)
+        self._change = change
+        return bool((change <= allowed).all())
 
 
 def rule(
