@@ -50,7 +50,7 @@ def nonlinear_part(verdict: Mapping[str, Any], axes: Any) -> None:
     axes.set_ylim(1e-4, 1.0)
     finish(
         axes,
-        "More heads and labels move trained variances further from the limit",
+        "A recorded table: heads and labels move trained variances off the limit",
         "width n",
         "|nonlinear part| / limit",
         log="xy",
