@@ -22,6 +22,7 @@ PUBLIC_NAMES = {
     "rates": ("nonvacuous.rates", None),
     "posteriors": ("nonvacuous.posteriors", None),
     "verify": ("nonvacuous.api", "verify"),
+    "show": ("nonvacuous.showing", "show"),
     "cite": ("nonvacuous.citations", "cite"),
     "methods": ("nonvacuous.numerics.methods", None),
     "kernels": ("nonvacuous.numerics.kernels", None),

@@ -71,11 +71,11 @@ def summary(verdict: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def with_runs(out: Path) -> list[dict[str, Any]]:
-    """The entries; where `out` holds a verdict for a key it replaces the shipped one. Old code makes evidence `stale`."""
+def with_runs(out: Path, keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The entries, or those of `keys`; where `out` holds a verdict for a key it replaces the shipped one. Old code makes evidence `stale`."""
     from .numerics.digests import code_digest
 
-    found = entries()
+    found = [entry for entry in entries() if keys is None or entry["key"] in keys]
     for entry in found:
         path = out / "verdicts" / f"{entry['key']}.json"
         if not entry["result"]:
@@ -93,11 +93,13 @@ def with_runs(out: Path) -> list[dict[str, Any]]:
 
 
 def find(key: str, out: Path = DEFAULT_OUT) -> dict[str, Any]:
-    """The entry of one statement."""
-    found = {entry["key"]: entry for entry in with_runs(out)}
-    if key not in found:
-        raise UnknownKey(f"No statement is called {key!r}.", f"Known: {', '.join(found)}.")
-    return found[key]
+    """The entry of one statement. Raises `UnknownKey`, `StorageError`."""
+    found = with_runs(out, [key])
+    if not found:
+        raise UnknownKey(
+            f"No statement is called {key!r}.", f"Known: {', '.join(entry['key'] for entry in entries())}."
+        )
+    return found[0]
 
 
 def listed(out: Path = DEFAULT_OUT) -> list[dict[str, Any]]:

@@ -23,7 +23,6 @@
 # Each time: predict, run, compare. What is *proved* is shown from the catalogue of this package, with its status.
 
 # %%
-import html
 import itertools
 import os
 
@@ -31,13 +30,12 @@ import matplotlib.pyplot as plt
 import mpmath
 import numpy as np
 import torch
-from IPython.display import HTML, Math, display
+from IPython.display import HTML, display
 from scipy.stats import binom, binomtest, gamma, norm
 from torch import nn
 
 import nonvacuous as nv
-from nonvacuous.shipped import entries
-from nonvacuous.statements import STATEMENTS
+from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
 SMALL = os.environ.get("NONVACUOUS_NOTEBOOK", "small") == "small"
@@ -47,47 +45,15 @@ RIGHT, WRONG, DATA, INK, OTHER, FIFTH = "#1b7f5c", "#b3261e", "#1f5fa8", "#22262
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9.5, "legend.frameon": False})
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
 
-STATED = {statement.key: statement for statement in STATEMENTS}  # the catalogue of this package
-VERDICTS = {entry["key"]: entry.get("verdict") for entry in entries()}  # as they were when the catalogue was shipped
-
 
 def table(headers, rows):
     """Show rows of text as an HTML table."""
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(f"<{tag} style='text-align:left'>{html.escape(str(cell))}</{tag}>" for cell in cells)
-            + "</tr>"
-        )
-
-    display(HTML("<table>" + line("th", headers) + "".join(line("td", row) for row in rows) + "</table>"))
+    display(HTML(html_table(headers, rows)))
 
 
-def status(key, short=False):
-    """How a result was derived, and what its experiments said; nothing of both for a definition."""
-    verdict = VERDICTS.get(key)
-    if verdict is None:
-        return ("not derived: a description", "") if STATED[key].kind == "algorithm" else ("to be run", "")
-    derivation, refuted = verdict["derivation"], sum(c["verdict"] == "refuted" for c in verdict["controls"])
-    experiments = f"{verdict['evidence']}; {refuted} of {len(verdict['controls'])} wrong versions refuted"
-    return derivation.partition(" {")[0] if short else derivation, experiments
-
-
-def card(key):
-    """Show a statement of the catalogue with its assumptions and its status."""
-    statement = STATED[key]
-    display(HTML(f"<b>{key}: {html.escape(statement.title)}</b><br>{html.escape(statement.text)}"))
-    display(Math(statement.latex))
-    assumes = "; ".join(assumption.name for assumption in statement.assumptions) or "nothing"
-    derivation, experiments = status(key)
-    display(HTML(html.escape(f"Assumes: {assumes}. Derivation: {derivation}. Experiments: {experiments or 'none'}.")))
-
-
-def results(*keys):
-    """The results that a notebook rests on, with their status."""
-    headers = ("key", "result", "kind", "derivation", "experiments")
-    table(headers, [(key, STATED[key].title, STATED[key].kind, *status(key, short=True)) for key in keys])
+def show(*keys):
+    """Show a statement of the catalogue with its assumptions and its status, or several with their status."""
+    display(nv.show(*keys))
 
 
 # %% [markdown]
@@ -174,10 +140,9 @@ assert abs(many[-1] * distance[-1] - 10 * np.exp(-2)) < 10 / many[-1]  # next or
 # activation. For ReLU it has a closed form. From the catalogue:
 
 # %%
-card("iw.dual.relu")
-card("iw.nngp_limit")
+show("iw.dual.relu")
+show("iw.nngp_limit")
 
-assert {"iw.dual.relu", "iw.nngp_limit", "iw.price_identity"} <= set(STATED)
 
 # %% [markdown]
 # **Predict.** With $\sigma_w = \sqrt 2$: $K = \big(\sin\theta + (\pi-\theta)\cos\theta\big)/\pi$. Two independent routes must agree
@@ -427,10 +392,10 @@ assert abs(missed[0] / missed[1] / 1e4 - 1) < 0.05
 # $T_0$ is random. As the width grows it stops being random, and its limit $T$ has a recursion like that of $K$:
 
 # %%
-card("iw.ntk_recursion")
-card("iw.fw_relu_var")
+show("iw.ntk_recursion")
+show("iw.fw_relu_var")
 
-assert STATED["iw.fw_relu_var"].kind == "identity"
+assert nv.show("iw.fw_relu_var").entries[0]["kind"] == "identity"
 
 # %% [markdown]
 # **Predict.** For one hidden ReLU layer without biases these facts hold *exactly at every width*: the mean of $T_0$ is $T$
@@ -548,6 +513,6 @@ assert weight_scale is None or abs(weight_scale - answer) < 1e-3, "look again: Ï
 
 # %%
 USED = ("iw.fw_kappa_var", "iw.dual.relu", "iw.price_identity", "iw.nngp_limit", "iw.gap_propagation", "iw.ntk_kink", "iw.ntk_recursion", "iw.fw_unbiased_1layer", "iw.fw_relu_var")  # fmt: skip
-results(*USED)
+show(*USED)
 
-assert all(VERDICTS.get(key) for key in USED)
+assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

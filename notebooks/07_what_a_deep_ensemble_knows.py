@@ -21,20 +21,18 @@
 # Notebook 06 is assumed: $K$ is the covariance of a random wide network, $T$ its tangent kernel.
 
 # %%
-import html
 import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import HTML, Math, display
+from IPython.display import HTML, display
 from scipy.optimize import brentq
 from scipy.stats import binomtest, chi2, norm
 from torch import nn
 
 import nonvacuous as nv
-from nonvacuous.shipped import entries
-from nonvacuous.statements import STATEMENTS
+from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
 SMALL = os.environ.get("NONVACUOUS_NOTEBOOK", "small") == "small"
@@ -44,47 +42,15 @@ RIGHT, WRONG, DATA, INK, OTHER, FIFTH = "#1b7f5c", "#b3261e", "#1f5fa8", "#22262
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9.5, "legend.frameon": False})
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
 
-STATED = {statement.key: statement for statement in STATEMENTS}  # the catalogue of this package
-VERDICTS = {entry["key"]: entry.get("verdict") for entry in entries()}  # as they were when the catalogue was shipped
-
 
 def table(headers, rows):
     """Show rows of text as an HTML table."""
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(f"<{tag} style='text-align:left'>{html.escape(str(cell))}</{tag}>" for cell in cells)
-            + "</tr>"
-        )
-
-    display(HTML("<table>" + line("th", headers) + "".join(line("td", row) for row in rows) + "</table>"))
+    display(HTML(html_table(headers, rows)))
 
 
-def status(key, short=False):
-    """How a result was derived, and what its experiments said; nothing of both for a definition."""
-    verdict = VERDICTS.get(key)
-    if verdict is None:
-        return ("not derived: a description", "") if STATED[key].kind == "algorithm" else ("to be run", "")
-    derivation, refuted = verdict["derivation"], sum(c["verdict"] == "refuted" for c in verdict["controls"])
-    experiments = f"{verdict['evidence']}; {refuted} of {len(verdict['controls'])} wrong versions refuted"
-    return derivation.partition(" {")[0] if short else derivation, experiments
-
-
-def card(key):
-    """Show a statement of the catalogue with its assumptions and its status."""
-    statement = STATED[key]
-    display(HTML(f"<b>{key}: {html.escape(statement.title)}</b><br>{html.escape(statement.text)}"))
-    display(Math(statement.latex))
-    assumes = "; ".join(assumption.name for assumption in statement.assumptions) or "nothing"
-    derivation, experiments = status(key)
-    display(HTML(html.escape(f"Assumes: {assumes}. Derivation: {derivation}. Experiments: {experiments or 'none'}.")))
-
-
-def results(*keys):
-    """The results that a notebook rests on, with their status."""
-    headers = ("key", "result", "kind", "derivation", "experiments")
-    table(headers, [(key, STATED[key].title, STATED[key].kind, *status(key, short=True)) for key in keys])
+def show(*keys):
+    """Show a statement of the catalogue with its assumptions and its status, or several with their status."""
+    display(nv.show(*keys))
 
 
 ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it once in a million
@@ -105,9 +71,9 @@ ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it o
 # trained network is Gaussian too. With $M = [\,I, -G\,]$, acting on (test values, training values):
 
 # %%
-card("iw.lin_cov_inf")
+show("iw.lin_cov_inf")
 
-assert STATED["iw.lin_cov_inf"].kind == "limit"
+assert nv.show("iw.lin_cov_inf").entries[0]["kind"] == "limit"
 
 # %%
 TRAIN = np.array([-2.2, -1.4, -0.5, 0.3, 1.0])
@@ -221,7 +187,7 @@ assert at_data < np.linalg.norm(networks.std(axis=0)) / 3  # the members agree n
 # neither. (If only the readout layer is trained, $T$ becomes $K$, and the ensemble *is* the first posterior: `iw.nngp_top_layer`.)
 
 # %%
-card("iw.loewner_chain")
+show("iw.loewner_chain")
 
 chain = nv.wide_networks.excess_decomposition(K, T)
 readout_only = nv.wide_networks.readout_ensemble(K, LABELS)
@@ -309,7 +275,7 @@ assert (np.diag(chain.ensemble) <= np.diag(chain.ntkgp) + rounding).all()
 # training points in the plane, one test point.
 
 # %%
-card("iw.adding_a_point")
+show("iw.adding_a_point")
 
 DEEP = {"depth": 2, "activation": "relu", "weight_scale": 1.5, "bias_scale": 0.3}
 OLD, NEW, TEST = np.array([(-0.1, 0.5), (-1.0, 0.2), (0.1, -0.8)]), np.array([(-1.0, 1.1)]), np.array([(-0.7, 0.2)])
@@ -496,6 +462,6 @@ assert stopping_time is None or abs(stopping_time / answer - 1) < 5e-3, "look ag
 
 # %%
 USED = ("iw.linearisation", "iw.lin_cov_inf", "iw.lin_cov_t", "iw.nngp_top_layer", "iw.ntkgp_posterior", "iw.excess_decomposition", "iw.loewner_chain", "iw.adding_a_point", "iw.row_space_invariance")  # fmt: skip
-results(*USED)
+show(*USED)
 
-assert all(VERDICTS.get(key) for key in USED)
+assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

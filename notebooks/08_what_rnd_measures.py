@@ -24,21 +24,19 @@
 # Notebook 07 is assumed: $K$, $T$, $G = T_{*X}T_{XX}^{-1}$, $M = [\,I, -G\,]$ and the ensemble's covariance $\Sigma = M K M^\top$.
 
 # %%
-import html
 import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import HTML, Math, display
+from IPython.display import HTML, display
 from scipy.linalg import expm
 from scipy.stats import binomtest, chi2, norm
 from torch import nn
 
 import nonvacuous as nv
 from nonvacuous.numerics.wide_networks.heads import initial_head_correlation
-from nonvacuous.shipped import entries
-from nonvacuous.statements import STATEMENTS
+from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
 SMALL = os.environ.get("NONVACUOUS_NOTEBOOK", "small") == "small"
@@ -48,47 +46,15 @@ RIGHT, WRONG, DATA, INK, OTHER, FIFTH = "#1b7f5c", "#b3261e", "#1f5fa8", "#22262
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9.5, "legend.frameon": False})
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
 
-STATED = {statement.key: statement for statement in STATEMENTS}  # the catalogue of this package
-VERDICTS = {entry["key"]: entry.get("verdict") for entry in entries()}  # as they were when the catalogue was shipped
-
 
 def table(headers, rows):
     """Show rows of text as an HTML table."""
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(f"<{tag} style='text-align:left'>{html.escape(str(cell))}</{tag}>" for cell in cells)
-            + "</tr>"
-        )
-
-    display(HTML("<table>" + line("th", headers) + "".join(line("td", row) for row in rows) + "</table>"))
+    display(HTML(html_table(headers, rows)))
 
 
-def status(key, short=False):
-    """How a result was derived, and what its experiments said; nothing of both for a definition."""
-    verdict = VERDICTS.get(key)
-    if verdict is None:
-        return ("not derived: a description", "") if STATED[key].kind == "algorithm" else ("to be run", "")
-    derivation, refuted = verdict["derivation"], sum(c["verdict"] == "refuted" for c in verdict["controls"])
-    experiments = f"{verdict['evidence']}; {refuted} of {len(verdict['controls'])} wrong versions refuted"
-    return derivation.partition(" {")[0] if short else derivation, experiments
-
-
-def card(key):
-    """Show a statement of the catalogue with its assumptions and its status."""
-    statement = STATED[key]
-    display(HTML(f"<b>{key}: {html.escape(statement.title)}</b><br>{html.escape(statement.text)}"))
-    display(Math(statement.latex))
-    assumes = "; ".join(assumption.name for assumption in statement.assumptions) or "nothing"
-    derivation, experiments = status(key)
-    display(HTML(html.escape(f"Assumes: {assumes}. Derivation: {derivation}. Experiments: {experiments or 'none'}.")))
-
-
-def results(*keys):
-    """The results that a notebook rests on, with their status."""
-    headers = ("key", "result", "kind", "derivation", "experiments")
-    table(headers, [(key, STATED[key].title, STATED[key].kind, *status(key, short=True)) for key in keys])
+def show(*keys):
+    """Show a statement of the catalogue with its assumptions and its status, or several with their status."""
+    display(nv.show(*keys))
 
 
 ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it once in a million
@@ -105,14 +71,12 @@ ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it o
 # (see `source` below, and ERRATA.md); half of the squared error is the variance.
 
 # %%
-card("iw.rnd_def")
-card("iw.rnd_equals_ensemble")
-table(
-    ["source", "where", "what differs here"],
-    [(s.reference, s.locator, s.deviation) for s in STATED["iw.rnd_equals_ensemble"].source],
-)
+show("iw.rnd_def")
+show("iw.rnd_equals_ensemble")
+sources = nv.show("iw.rnd_equals_ensemble").entries[0]["sources"]
+table(["source", "where", "what differs here"], [(s["reference"], s["locator"], s["deviation"]) for s in sources])
 
-assert any("factor 2" in s.deviation for s in STATED["iw.rnd_equals_ensemble"].source)
+assert any("factor 2" in s["deviation"] for s in sources)
 
 # %% [markdown]
 # **Predict**, on the circle of notebook 07 (five training points, a gap): the mean square of $e$, halved, is $\Sigma(x,x)$ at every $x$.
@@ -368,7 +332,7 @@ for values in (by_heads, by_members):  # the exact probability of exceeding the 
 # **Predict**: $\operatorname{Var}(\hat\Sigma)/\Sigma^2 = \frac14\big[\frac{6m+2}{K_h} + \frac{K_h-1}{K_h}(2m-2)\big]$. **Run** on random networks.
 
 # %%
-card("iw.rnd_head_saturation")
+show("iw.rnd_head_saturation")
 
 COUNTS = (1, 4, 16, 64)
 SEEDS = 600 if SMALL else 12_000
@@ -420,9 +384,9 @@ assert [float(row[3]) for row in rows] == sorted(float(row[3]) for row in rows)
 # RND became known as an exploration bonus for video games. The catalogue says what is done there:
 
 # %%
-card("iw.rnd_practice")
+show("iw.rnd_practice")
 
-assert VERDICTS.get("iw.rnd_practice") is None  # a description: no theorem, nothing to verify
+assert "verdict" not in nv.show("iw.rnd_practice").entries[0]  # a description: no theorem, nothing to verify
 
 # %% [markdown]
 # One of these differences can be taken apart exactly: **Adam**. Take a model that is *linear* in its parameters, $f = J\theta$ with $J$ the Jacobian of a
@@ -520,6 +484,6 @@ assert probabilities is None or np.allclose(probabilities, answer, atol=5e-3), (
 
 # %%
 USED = ("iw.rnd_def", "iw.rnd_error_law", "iw.rnd_equals_ensemble", "iw.rnd_linear_smoother", "iw.rnd_variants", "iw.head_independence", "iw.rnd_heads_chi2", "iw.rnd_head_saturation", "iw.row_space_invariance", "iw.rnd_practice")  # fmt: skip
-results(*USED)
+show(*USED)
 
-assert set(USED) <= set(STATED)
+assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

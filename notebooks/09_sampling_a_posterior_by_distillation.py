@@ -23,19 +23,17 @@
 # Known from before: $K$ (covariance of a random wide network), $T$ (its tangent kernel), $G = T_{*X}T_{XX}^{-1}$, $M = [\,I, -G\,]$.
 
 # %%
-import html
 import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import HTML, Math, display
+from IPython.display import HTML, display
 from scipy.stats import binomtest, chi2
 from torch import nn
 
 import nonvacuous as nv
-from nonvacuous.shipped import entries
-from nonvacuous.statements import STATEMENTS
+from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
 SMALL = os.environ.get("NONVACUOUS_NOTEBOOK", "small") == "small"
@@ -45,47 +43,15 @@ RIGHT, WRONG, DATA, INK, OTHER, FIFTH = "#1b7f5c", "#b3261e", "#1f5fa8", "#22262
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9.5, "legend.frameon": False})
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
 
-STATED = {statement.key: statement for statement in STATEMENTS}  # the catalogue of this package
-VERDICTS = {entry["key"]: entry.get("verdict") for entry in entries()}  # as they were when the catalogue was shipped
-
 
 def table(headers, rows):
     """Show rows of text as an HTML table."""
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(f"<{tag} style='text-align:left'>{html.escape(str(cell))}</{tag}>" for cell in cells)
-            + "</tr>"
-        )
-
-    display(HTML("<table>" + line("th", headers) + "".join(line("td", row) for row in rows) + "</table>"))
+    display(HTML(html_table(headers, rows)))
 
 
-def status(key, short=False):
-    """How a result was derived, and what its experiments said; nothing of both for a definition."""
-    verdict = VERDICTS.get(key)
-    if verdict is None:
-        return ("not derived: a description", "") if STATED[key].kind == "algorithm" else ("to be run", "")
-    derivation, refuted = verdict["derivation"], sum(c["verdict"] == "refuted" for c in verdict["controls"])
-    experiments = f"{verdict['evidence']}; {refuted} of {len(verdict['controls'])} wrong versions refuted"
-    return derivation.partition(" {")[0] if short else derivation, experiments
-
-
-def card(key):
-    """Show a statement of the catalogue with its assumptions and its status."""
-    statement = STATED[key]
-    display(HTML(f"<b>{key}: {html.escape(statement.title)}</b><br>{html.escape(statement.text)}"))
-    display(Math(statement.latex))
-    assumes = "; ".join(assumption.name for assumption in statement.assumptions) or "nothing"
-    derivation, experiments = status(key)
-    display(HTML(html.escape(f"Assumes: {assumes}. Derivation: {derivation}. Experiments: {experiments or 'none'}.")))
-
-
-def results(*keys):
-    """The results that a notebook rests on, with their status."""
-    headers = ("key", "result", "kind", "derivation", "experiments")
-    table(headers, [(key, STATED[key].title, STATED[key].kind, *status(key, short=True)) for key in keys])
+def show(*keys):
+    """Show a statement of the catalogue with its assumptions and its status, or several with their status."""
+    display(nv.show(*keys))
 
 
 ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it once in a million
@@ -103,7 +69,7 @@ ALPHA = 1e-6  # a measurement refutes a prediction when luck alone would do it o
 # tangent kernel (`iw.readout_split`).
 
 # %%
-card("iw.brnd_target")
+show("iw.brnd_target")
 
 TRAIN = np.array([-2.2, -1.4, -0.5, 0.3, 1.0])
 LABELS = np.array([0.9, -0.3, -1.0, 0.2, 0.7])
@@ -190,7 +156,7 @@ assert torch.allclose(finite_difference, derivative(one, along), rtol=0, atol=10
 # Train the predictor on the values of *that* target at the training points.
 
 # %%
-card("iw.brnd_error_law")
+show("iw.brnd_error_law")
 
 error_law = nv.wide_networks.brnd_error_covariance(K, T)
 textbook = T.test - T.cross @ np.linalg.solve(T.train, T.cross.T)
@@ -381,7 +347,7 @@ assert np.abs(deficit - NOISE * Gs @ Gs.T).max() < rounding
 # error is *exactly* a draw from the posterior of the empirical kernel $JJ^\top$ (`iw.sto_finite`): no limit, no approximation. **Run** with a network of ten neurons.
 
 # %%
-card("iw.sto_finite")
+show("iw.sto_finite")
 
 theta = {k: v[0] for k, v in draw(1, 10, 9).items()}
 where = torch.cat([points[[PLACE]], torch.from_numpy(on_circle(TRAIN))])
@@ -409,7 +375,7 @@ assert not plausible(draws10[:, 0], limit10)  # ten neurons have a kernel of the
 # **Predict** (`iw.brnd_breaks`): the error's covariance is $M(K + T)M^\top = \Sigma_{\rm ntkgp} + \Sigma_{\rm ens}$. Too large, by exactly the ensemble's covariance, everywhere.
 
 # %%
-card("iw.brnd_breaks")
+show("iw.brnd_breaks")
 
 careless = gaussians(K, DRAWS) - gaussians(T, DRAWS)
 careless_errors = careless[:, 0] - careless[:, 1:] @ G[PLACE]
@@ -486,6 +452,6 @@ assert replacement is None or (replacement[0] < 1e-5 and abs(replacement[1] - an
 
 # %%
 USED = ("iw.readout_split", "iw.brnd_target", "iw.brnd_error_law", "iw.centered_network", "iw.ntkgp_posterior", "iw.adding_a_point", "iw.brnd_noise", "iw.sto", "iw.sto_finite", "iw.brnd_breaks", "iw.brnd_sampling")  # fmt: skip
-results(*USED)
+show(*USED)
 
-assert all(VERDICTS.get(key) for key in USED)
+assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

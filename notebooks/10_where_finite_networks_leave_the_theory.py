@@ -22,21 +22,19 @@
 # Little is proved here. The catalogue says which order in $n$ the theory gives; signs and sizes are measured, on the instances shown.
 
 # %%
-import html
 import os
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import HTML, Math, display
+from IPython.display import HTML, display
 from scipy.stats import norm
 from torch import nn
 
 import nonvacuous as nv
 from nonvacuous.numerics.methods.lazy_regime import label_dependence
 from nonvacuous.numerics.networks.width_moments import depth_to_width, kernel_moment_ratio
-from nonvacuous.shipped import entries
-from nonvacuous.statements import STATEMENTS
+from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
 SMALL = os.environ.get("NONVACUOUS_NOTEBOOK", "small") == "small"
@@ -46,47 +44,15 @@ RIGHT, WRONG, DATA, INK, OTHER, FIFTH = "#1b7f5c", "#b3261e", "#1f5fa8", "#22262
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9.5, "legend.frameon": False})
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
 
-STATED = {statement.key: statement for statement in STATEMENTS}  # the catalogue of this package
-VERDICTS = {entry["key"]: entry.get("verdict") for entry in entries()}  # as they were when the catalogue was shipped
-
 
 def table(headers, rows):
     """Show rows of text as an HTML table."""
-
-    def line(tag, cells):
-        return (
-            "<tr>"
-            + "".join(f"<{tag} style='text-align:left'>{html.escape(str(cell))}</{tag}>" for cell in cells)
-            + "</tr>"
-        )
-
-    display(HTML("<table>" + line("th", headers) + "".join(line("td", row) for row in rows) + "</table>"))
+    display(HTML(html_table(headers, rows)))
 
 
-def status(key, short=False):
-    """How a result was derived, and what its experiments said; nothing of both for a definition."""
-    verdict = VERDICTS.get(key)
-    if verdict is None:
-        return ("not derived: a description", "") if STATED[key].kind == "algorithm" else ("to be run", "")
-    derivation, refuted = verdict["derivation"], sum(c["verdict"] == "refuted" for c in verdict["controls"])
-    experiments = f"{verdict['evidence']}; {refuted} of {len(verdict['controls'])} wrong versions refuted"
-    return derivation.partition(" {")[0] if short else derivation, experiments
-
-
-def card(key):
-    """Show a statement of the catalogue with its assumptions and its status."""
-    statement = STATED[key]
-    display(HTML(f"<b>{key}: {html.escape(statement.title)}</b><br>{html.escape(statement.text)}"))
-    display(Math(statement.latex))
-    assumes = "; ".join(assumption.name for assumption in statement.assumptions) or "nothing"
-    derivation, experiments = status(key)
-    display(HTML(html.escape(f"Assumes: {assumes}. Derivation: {derivation}. Experiments: {experiments or 'none'}.")))
-
-
-def results(*keys):
-    """The results that a notebook rests on, with their status."""
-    headers = ("key", "result", "kind", "derivation", "experiments")
-    table(headers, [(key, STATED[key].title, STATED[key].kind, *status(key, short=True)) for key in keys])
+def show(*keys):
+    """Show a statement of the catalogue with its assumptions and its status, or several with their status."""
+    display(nv.show(*keys))
 
 
 SURE = norm.isf(0.5e-6)  # 4.9 standard errors: luck alone exceeds them once in a million
@@ -98,7 +64,7 @@ SURE = norm.isf(0.5e-6)  # 4.9 standard errors: luck alone exceeds them once in 
 # $K_0(x,x)$, which is random. On average it is $K(x,x)$. Its mean square is known *exactly at every width*:
 
 # %%
-card("iw.fw_kappa_var")
+show("iw.fw_kappa_var")
 
 rows = [(f"{depth} × {width}", f"{depth_to_width(widths=width, depth=depth).ratio:.3g}", f"{kernel_moment_ratio(widths=[width] * depth):.3f}") for depth, width in ((1, 1024), (3, 512), (10, 512), (10, 64), (50, 100))]  # fmt: skip
 table(["hidden layers × width", "5H/n, must be far below 1", "E K₀² / K²"], rows)
@@ -124,7 +90,7 @@ assert abs(measured - (1 + 5 / N) ** H) < SURE * error
 # same data. The second has a closed form: $f_0 + G_0(y - f_0(X))$ with the empirical kernel in $G_0$.
 
 # %%
-card("iw.linearisation")
+show("iw.linearisation")
 
 TRAIN = np.array([-2.2, -1.4, -0.5, 0.3, 1.0])
 LABELS = np.array([0.9, -0.3, -1.0, 0.2, 0.7])
@@ -227,7 +193,7 @@ assert paired < apart / 2
 # **Run**: `nv.wide_networks.finite_width_table` does all of it for your own inputs.
 
 # %%
-card("iw.rnd_finite_width")
+show("iw.rnd_finite_width")
 
 ARCHITECTURE = {"train": on_circle(TRAIN), "test": on_circle(TEST), "labels": LABELS, "activation": "erf", "depth": 1, "weight_scale": SW, "bias_scale": SB}  # fmt: skip
 WIDTHS, HEADS, NETWORKS = (
@@ -344,7 +310,7 @@ assert SMALL or abs(found["width 256, labels × 2"].ratio) < found["width 16, la
 # **Run.** Training $\alpha(f - f_0)$ on $y$ is, step by step, training $f$ on $f_0 + y/\alpha$.
 
 # %%
-card("iw.feature_vs_lazy")
+show("iw.feature_vs_lazy")
 
 ALPHAS = np.array([2, 8]) if SMALL else np.array([1, 2, 4, 8, 16, 32])
 COUNT, TOLERANCE = (16, 1e-5) if SMALL else (100, 1e-6)
@@ -450,6 +416,6 @@ assert needed_width in (None, answer), "look again: solve (1 + 5/n)^3 < 1.05 for
 
 # %%
 USED = ("iw.fw_kappa_var", "iw.fw_unbiased_1layer", "iw.linearisation", "iw.lin_cov_inf", "iw.rnd_finite_width", "iw.feature_vs_lazy")  # fmt: skip
-results(*USED)
+show(*USED)
 
-assert set(USED) <= set(STATED)
+assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

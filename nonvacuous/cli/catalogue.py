@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from ..errors import UnknownKey
 from ..shipped import DEFAULT_OUT, find, listed, with_runs
+from ..showing import lines
 from .output import print_json, table
 
 Out = Annotated[Path, typer.Option(help="Folder of a verification run; its verdicts replace the shipped ones.")]
@@ -49,30 +49,7 @@ def show(key: str, out: Out = DEFAULT_OUT, json: Json = False) -> None:
     if json:
         print_json(entry)
         return
-    print(f"{entry['key']}  {entry['title']}  ({entry['kind']})\n\n{entry['text']}\n\n  {entry['latex']}\n")
-    for assumption in entry["assumptions"]:
-        print(f"assumes   {assumption['name']}: {assumption['text']}")
-    for source in entry["sources"]:
-        details = "; ".join(part for part in (source["locator"], source["deviation"], source["provenance"]) if part)
-        print(f"source    {source['reference']} ({details})")
-    if entry["function"]:
-        print(f"computed  by {entry['function']}")
-    if not entry["result"]:
-        print(f"\nA {entry['kind']}: nothing about it can be refuted, so it is not in the catalogue of results.")
-        return
-    if entry["uses"]:
-        print(f"uses      {', '.join(entry['uses'])}")
-    verdict = entry.get("verdict")
-    if verdict:
-        print(
-            f"derived   {verdict['derivation']}\nevidence  {verdict['evidence']} ({verdict['budget']}, {verdict['date']})"
-        )
-        for control in verdict["controls"]:
-            print(f"control   {control['verdict']}: {control['name']}")
-    else:
-        print("evidence  not run")
-    example = json_module.dumps(entry["example"])
-    print(f"\nrun it    echo '{example}' | nonvacuous predict {key} --input -")
+    print(lines(entry))
 
 
 def cite(
