@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...numerics.claims import Comparison, Enclosures
-from ...numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
-from ...numerics.implicit_bias.least_squares import largest_stable_step, least_squares_problem, whole_times
-from ...numerics.implicit_bias.variational_regression import distance_to_limit_bound, law_rounding_floor
-from ...numerics.implicit_bias.wasserstein import wasserstein2, wasserstein2_squared
-from ...numerics.store import Rows
-from ...numerics.training.linear_gd import descend_gaussian_law
-from ...theory.validation import finite
-from ..result import Run
-from .problems import random_design, random_times
+from ....numerics.claims import Comparison, Enclosures
+from ....numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
+from ....numerics.implicit_bias.least_squares import largest_stable_step, least_squares_problem, whole_times
+from ....numerics.implicit_bias.variational_regression import distance_to_limit_bound, law_rounding_floor
+from ....numerics.implicit_bias.wasserstein import wasserstein2, wasserstein2_squared
+from ....numerics.store import Rows
+from ....numerics.training.linear_gd import descend_gaussian_law
+from ....theory.validation import finite
+from ...result import Run
+from ..problems import random_design, random_times
 
 UNIT_ROUNDOFF = 2.0**-53
 

@@ -10,8 +10,8 @@ import numpy as np
 from flint import arb
 from jaxtyping import Float
 
-from ...numerics.claims import Agreement, Comparison, Enclosures, Formula, Inequality
-from ...numerics.implicit_bias.least_squares import (
+from ....numerics.claims import Agreement, Comparison, Enclosures, Formula, Inequality
+from ....numerics.implicit_bias.least_squares import (
     contraction_factor,
     convergence_bound,
     gradient_descent_limit,
@@ -24,14 +24,14 @@ from ...numerics.implicit_bias.least_squares import (
     row_space,
     whole_times,
 )
-from ...numerics.store import Rows
-from ...numerics.training.linear_gd import descend_weights
-from ...theory.axioms import CONTRACTION, CONVEX_UNIQUE, KKT, SVD
-from ...theory.derivation import Algebra, Axiom, Enumeration
-from ...theory.statements.implicit_bias import LS_MINNORM
-from ...theory.validation import finite
-from ..result import ByBudget, Check, Control, Result, Run
-from .problems import (
+from ....numerics.store import Rows
+from ....numerics.training.linear_gd import descend_weights
+from ....theory.axioms import CONTRACTION, CONVEX_UNIQUE, KKT, SVD
+from ....theory.derivation import Algebra, Axiom, Enumeration
+from ....theory.statements.implicit_bias.least_squares import LS_MINNORM
+from ....theory.validation import finite
+from ...result import ByBudget, Check, Control, Result, Run
+from ..problems import (
     balls,
     identity,
     integer_design,

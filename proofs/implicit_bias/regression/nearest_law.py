@@ -9,29 +9,29 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from ...numerics.claims import Agreement, Formula, Inequality
-from ...numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
-from ...numerics.implicit_bias.least_squares import (
+from ....numerics.claims import Agreement, Formula, Inequality
+from ....numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
+from ....numerics.implicit_bias.least_squares import (
     contraction_factor,
     gradient_descent_path,
     half_sum_step,
     largest_stable_step,
     row_projector,
 )
-from ...numerics.implicit_bias.variational_regression import (
+from ....numerics.implicit_bias.variational_regression import (
     distance_to_limit_bound,
     distance_to_prior_squared,
     regression_limit,
     regression_path,
 )
-from ...numerics.implicit_bias.wasserstein import wasserstein2_squared
-from ...theory.axioms import COUPLING, GAUSSIAN_AFFINE, LINEARITY
-from ...theory.derivation import Algebra, Axiom, Uses
-from ...theory.statements.implicit_bias import REGRESSION_W2
-from ..result import ByBudget, Check, Control, Result
-from . import least_squares
-from .problems import balls, identity, integer_design, pseudo_inverse, rational, sum_of_squares
-from .regression_evidence import (
+from ....numerics.implicit_bias.wasserstein import wasserstein2_squared
+from ....theory.axioms import COUPLING, GAUSSIAN_AFFINE, LINEARITY
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.statements.implicit_bias.regression import REGRESSION_W2
+from ...result import ByBudget, Check, Control, Result
+from ..least_squares import minimum_norm
+from ..problems import balls, identity, integer_design, pseudo_inverse, rational, sum_of_squares
+from .nearest_law_evidence import (
     UNIT_ROUNDOFF,
     VariationalPrediction,
     VariationalSetting,
@@ -133,8 +133,8 @@ def push_forward() -> Equations:
 DERIVATION = (
     Axiom(LINEARITY, "the expected loss needs only the mean 0 and the covariance I of the base noise"),
     Algebra("E ||y - X w||^2/2 = ||y - X mu||^2/2 + ||X S||_F^2/2: mean and columns of the factor decouple", loss_decouples),
-    Uses(least_squares.RESULT, "for mu with targets y and for every column of S with targets 0: the limits, the paths and rho"),
-    Uses(least_squares.RESULT, "a law minimises the expected loss iff w solves the normal equations, w = P w + X^+ y, almost surely"),
+    Uses(minimum_norm.RESULT, "for mu with targets y and for every column of S with targets 0: the limits, the paths and rho"),
+    Uses(minimum_norm.RESULT, "a law minimises the expected loss iff w solves the normal equations, w = P w + X^+ y, almost surely"),
     Axiom(COUPLING, "W2(q, q_0) is E ||w - w_0||^2 over some coupling of any feasible q with q_0"),
     Algebra("||w - w_0||^2 = ||P(w - w_0)||^2 + ||X^+ y - Q w_0||^2, whose last term no coupling can change", every_coupling_pays),
     Algebra("its expectation is ||X^+(y - X mu_0)||^2 + ||Q S_0||_F^2, so W2^2(q, q_0) is at least that", price_of_the_data),
@@ -314,5 +314,5 @@ CHECKS = (
 )  # fmt: skip
 
 RESULT = Result(
-    REGRESSION_W2, predict=predict, example=EXAMPLE, checks=CHECKS, uses=(least_squares.RESULT,), derivation=DERIVATION
+    REGRESSION_W2, predict=predict, example=EXAMPLE, checks=CHECKS, uses=(minimum_norm.RESULT,), derivation=DERIVATION
 )

@@ -1,0 +1,5 @@
+"""Variational classification without a divergence term, in teaching order."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()

@@ -1,0 +1,5 @@
+"""Separable classification, in teaching order."""
+
+from ...result import Result
+
+RESULTS: tuple[Result, ...] = ()
