@@ -18,21 +18,21 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import math  # noqa: E402
-import time  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse  # noqa: E402 (the environment comes first)
+import json  # noqa: E402 (the environment comes first)
+import math  # noqa: E402 (the environment comes first)
+import time  # noqa: E402 (the environment comes first)
+from typing import Any  # noqa: E402 (the environment comes first)
 
-import torch  # noqa: E402
-from datasets import Parts, available  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch  # noqa: E402 (the environment comes first)
+from datasets import Parts, available  # noqa: E402 (the environment comes first)
+from torch import Tensor, nn  # noqa: E402 (the environment comes first)
 
-import nonvacuous as nv  # noqa: E402
-from nonvacuous.numerics.certify.digits import POSTERIOR_TRAINING, PRIOR_TRAINING  # noqa: E402
-from nonvacuous.numerics.certify.losses import Loss, zero_one  # noqa: E402
-from nonvacuous.numerics.certify.monte_carlo import draw_losses  # noqa: E402
-from nonvacuous.numerics.methods.network import outputs  # noqa: E402
+import nonvacuous as nv  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.digits import POSTERIOR_TRAINING, PRIOR_TRAINING  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.losses import Loss, zero_one  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.monte_carlo import draw_losses  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.methods.network import outputs  # noqa: E402 (the environment comes first)
 
 DELTA, DRAWS_DELTA, DRAWS = 0.04, 0.01, 1000
 SCALE, HIDDEN = 0.05, 100

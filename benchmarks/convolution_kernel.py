@@ -14,18 +14,18 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse  # noqa: E402 (the environment comes first)
+import json  # noqa: E402 (the environment comes first)
+import resource  # noqa: E402 (the environment comes first)
+import subprocess  # noqa: E402 (the environment comes first)
+import sys  # noqa: E402 (the environment comes first)
+import tempfile  # noqa: E402 (the environment comes first)
+import time  # noqa: E402 (the environment comes first)
+from collections.abc import Callable  # noqa: E402 (the environment comes first)
+from pathlib import Path  # noqa: E402 (the environment comes first)
+from typing import Any  # noqa: E402 (the environment comes first)
 
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 (the environment comes first)
 
 DEPTH, SW, SB, SHAPE = 8, 1.4, 0.1, (32, 32, 3)
 PEOPLE = ("ours", "neural-tangents")

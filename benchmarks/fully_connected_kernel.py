@@ -14,15 +14,15 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # ours takes threads over tiles instead
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse  # noqa: E402 (the environment comes first)
+import json  # noqa: E402 (the environment comes first)
+import resource  # noqa: E402 (the environment comes first)
+import subprocess  # noqa: E402 (the environment comes first)
+import sys  # noqa: E402 (the environment comes first)
+import time  # noqa: E402 (the environment comes first)
+from typing import Any  # noqa: E402 (the environment comes first)
 
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 (the environment comes first)
 
 SW, SB, FEATURES = 1.4, 0.1, 784
 ARCHITECTURE = {"depth": 3, "activation": "relu", "weight_scale": SW, "bias_scale": SB}

@@ -11,19 +11,19 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import math  # noqa: E402
-import statistics  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse  # noqa: E402 (the environment comes first)
+import json  # noqa: E402 (the environment comes first)
+import math  # noqa: E402 (the environment comes first)
+import statistics  # noqa: E402 (the environment comes first)
+import time  # noqa: E402 (the environment comes first)
+from collections.abc import Callable  # noqa: E402 (the environment comes first)
+from typing import Any  # noqa: E402 (the environment comes first)
 
-import numpy as np  # noqa: E402
-from flint import arb, ctx  # noqa: E402
+import numpy as np  # noqa: E402 (the environment comes first)
+from flint import arb, ctx  # noqa: E402 (the environment comes first)
 
-from nonvacuous.numerics.certified import kl_upper, kl_upper_parts  # noqa: E402
-from nonvacuous.theory.balls import kl_upper_ball  # noqa: E402
+from nonvacuous.numerics.certified import kl_upper, kl_upper_parts  # noqa: E402 (the environment comes first)
+from nonvacuous.theory.balls import kl_upper_ball  # noqa: E402 (the environment comes first)
 
 TOLERANCE = 1e-9
 

@@ -14,22 +14,22 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import statistics  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
+import argparse  # noqa: E402 (the environment comes first)
+import json  # noqa: E402 (the environment comes first)
+import statistics  # noqa: E402 (the environment comes first)
+import time  # noqa: E402 (the environment comes first)
+from collections.abc import Callable  # noqa: E402 (the environment comes first)
+from typing import Any  # noqa: E402 (the environment comes first)
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch  # noqa: E402 (the environment comes first)
+from torch import Tensor, nn  # noqa: E402 (the environment comes first)
 
-from nonvacuous.numerics.certify.certify import on_device  # noqa: E402
-from nonvacuous.numerics.certify.example_draws import example_risks  # noqa: E402
-from nonvacuous.numerics.certify.gaussian import MeanFieldGaussian, from_module, sample  # noqa: E402
-from nonvacuous.numerics.certify.losses import Loss  # noqa: E402
-from nonvacuous.numerics.certify.measure import default_parts  # noqa: E402
-from nonvacuous.numerics.certify.monte_carlo import MEMORY_MB, draw_risks  # noqa: E402
+from nonvacuous.numerics.certify.certify import on_device  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.example_draws import example_risks  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.gaussian import MeanFieldGaussian, from_module, sample  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.losses import Loss  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.measure import default_parts  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.certify.monte_carlo import MEMORY_MB, draw_risks  # noqa: E402 (the environment comes first)
 
 LOSS = Loss("zero_one")
 CASES = (

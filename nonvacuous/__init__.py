@@ -28,6 +28,7 @@ PUBLIC_NAMES = {
     "kernels": ("nonvacuous.numerics.kernels", None),
     "wide_networks": ("nonvacuous.numerics.wide_networks", None),
     "kernel_regression": ("nonvacuous.kernel_regression", None),
+    "implicit_bias": ("nonvacuous.implicit_bias", None),
     "empirical_ntk": ("nonvacuous.numerics.empirical_ntk", "empirical_ntk"),
     "catalogue": ("nonvacuous.proofs.catalogue", "CATALOGUE"),
 }

@@ -53,6 +53,9 @@ class Verdict:
                 )
                 lines.append(f"    {check['detail']}; {check['power']}")
                 lines += [f"    CONTROL SURVIVED: {c['name']}" for c in check["controls"] if c["verdict"] != "refuted"]
+            lines += [
+                f"  not begun at the {record['budget']} budget: {name}" for name in record.get("larger_budgets", ())
+            ]
         return "\n".join(lines)
 
 

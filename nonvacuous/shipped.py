@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StorageError, UnknownKey
+from .theory.errors import did_you_mean
 
 SCHEMA_VERSION = 1
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
@@ -97,7 +98,8 @@ def find(key: str, out: Path = DEFAULT_OUT) -> dict[str, Any]:
     found = with_runs(out, [key])
     if not found:
         raise UnknownKey(
-            f"No statement is called {key!r}.", f"Known: {', '.join(entry['key'] for entry in entries())}."
+            f"No statement is called {key!r}.",
+            did_you_mean(key, (entry["key"] for entry in entries()), "`nonvacuous list` shows all results."),
         )
     return found[0]
 

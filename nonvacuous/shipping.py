@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .numerics.plain import plain
 from .numerics.store import write_atomically
 from .proofs.catalogue import CATALOGUE
 from .proofs.result import BUDGETS, Result
-from .proofs.verification import finite, verdict_path
+from .proofs.verification import verdict_path
 from .shipped import CATALOGUE_FILE, DEFAULT_OUT, packed, summary
 from .statements import STATEMENTS
 from .theory.statement import Statement
@@ -63,7 +64,7 @@ def build(out: Path) -> dict[str, Any]:
         if statement.key in results and path.is_file():
             data["verdict"] = summary(json.loads(path.read_text(encoding="utf-8")))
         found.append(data)
-    return packed(finite(found))
+    return packed(plain(found))
 
 
 def lines(content: dict[str, Any]) -> str:

@@ -35,7 +35,6 @@ from scipy.stats import binomtest, chi2, norm
 from torch import nn
 
 import nonvacuous as nv
-from nonvacuous.numerics.wide_networks.heads import initial_head_correlation
 from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
@@ -101,10 +100,7 @@ def on_circle(angles):
 def blocks(test, train, **network):
     """K and T of the infinitely wide network over (test, train), as blocks."""
     both = nv.kernels.fully_connected_kernels(np.concatenate([test, train]), **network)
-    s = len(test)
-    return [
-        nv.wide_networks.gram_blocks(n, m[:s, :s], m[:s, s:], m[s:, s:]) for n, m in (("K", both.nngp), ("T", both.ntk))
-    ]
+    return nv.wide_networks.kernel_blocks(both, tests=len(test))
 
 
 K, T = blocks(on_circle(GRID), on_circle(TRAIN), **NETWORK)
@@ -356,7 +352,7 @@ for n, colour in ((8, WRONG), (32, OTHER), (128, DATA)):
         measured.append(deviation.mean())
         error = deviation.std(ddof=1) / np.sqrt(SEEDS)
         assert abs(measured[-1] - exact(k)) < 5 * error
-    correlation = initial_head_correlation(width=n, depth=1, trunks=2)
+    correlation = nv.wide_networks.initial_head_correlation(width=n, depth=1, trunks=2)
     rows.append(
         (
             n,

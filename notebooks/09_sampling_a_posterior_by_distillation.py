@@ -84,10 +84,7 @@ def on_circle(angles):
 def blocks(test, train, **network):
     """K and T of the infinitely wide network over (test, train), as blocks."""
     both = nv.kernels.fully_connected_kernels(np.concatenate([test, train]), **network)
-    s = len(test)
-    return [
-        nv.wide_networks.gram_blocks(n, m[:s, :s], m[:s, s:], m[s:, s:]) for n, m in (("K", both.nngp), ("T", both.ntk))
-    ]
+    return nv.wide_networks.kernel_blocks(both, tests=len(test))
 
 
 K, T = blocks(on_circle(GRID), on_circle(TRAIN), **NETWORK)

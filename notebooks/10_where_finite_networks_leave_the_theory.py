@@ -32,8 +32,6 @@ from scipy.stats import norm
 from torch import nn
 
 import nonvacuous as nv
-from nonvacuous.numerics.methods.lazy_regime import label_dependence
-from nonvacuous.numerics.networks.width_moments import depth_to_width, kernel_moment_ratio
 from nonvacuous.showing import table as html_table
 
 # "small" runs in seconds; the saved outputs were made with "full"
@@ -66,9 +64,9 @@ SURE = norm.isf(0.5e-6)  # 4.9 standard errors: luck alone exceeds them once in 
 # %%
 show("iw.fw_kappa_var")
 
-rows = [(f"{depth} × {width}", f"{depth_to_width(widths=width, depth=depth).ratio:.3g}", f"{kernel_moment_ratio(widths=[width] * depth):.3f}") for depth, width in ((1, 1024), (3, 512), (10, 512), (10, 64), (50, 100))]  # fmt: skip
+rows = [(f"{depth} × {width}", f"{nv.wide_networks.depth_to_width(widths=width, depth=depth).ratio:.3g}", f"{nv.wide_networks.kernel_moment_ratio(widths=[width] * depth):.3f}") for depth, width in ((1, 1024), (3, 512), (10, 512), (10, 64), (50, 100))]  # fmt: skip
 table(["hidden layers × width", "5H/n, must be far below 1", "E K₀² / K²"], rows)
-print(depth_to_width(widths=64, depth=10))
+print(nv.wide_networks.depth_to_width(widths=64, depth=10))
 
 DRAWS = 20_000 if SMALL else 100_000
 H, N = 3, 16
@@ -77,7 +75,9 @@ length = np.ones(DRAWS)  # squared length of the layer's output, over its mean
 for _ in range(H):  # by rotation symmetry only the length of a layer's input matters
     length *= 2 / N * (np.maximum(rng.standard_normal((DRAWS, N)), 0) ** 2).sum(axis=1)
 measured, error = (length**2).mean(), (length**2).std(ddof=1) / np.sqrt(DRAWS)
-print(f"3 × 16: predicted {kernel_moment_ratio(widths=[N] * H):.4f}, measured {measured:.4f} ± {error:.4f}")
+print(
+    f"3 × 16: predicted {nv.wide_networks.kernel_moment_ratio(widths=[N] * H):.4f}, measured {measured:.4f} ± {error:.4f}"
+)
 
 assert abs(measured - (1 + 5 / N) ** H) < SURE * error
 
@@ -280,12 +280,14 @@ data = torch.from_numpy(on_circle(TRAIN)), torch.from_numpy(LABELS)[:, None]
 settings = ensemble.DeepEnsembleConfig(weight_std=SW, bias_std=SB, members=MEMBERS, tolerance=1e-3)
 few = (data[0][:2], data[1][:2])  # three parameters can fit two points and keep some freedom
 found = {
-    f"width {n}, labels × {scale:g}": label_dependence(
+    f"width {n}, labels × {scale:g}": nv.wide_networks.label_dependence(
         nn.Sequential(nn.Linear(2, n), nn.Tanh(), nn.Linear(n, 1)).double(), (data[0], scale * data[1]), X[:3], settings, seed=0
     )
     for n, scale in (((64, 2.0),) if SMALL else ((16, 2.0), (64, 2.0), (256, 2.0)))
 }  # fmt: skip
-found["linear in its weights"] = label_dependence(nn.Linear(2, 1).double(), few, X[:3], settings, seed=0)
+found["linear in its weights"] = nv.wide_networks.label_dependence(
+    nn.Linear(2, 1).double(), few, X[:3], settings, seed=0
+)
 table(
     ["model", "variance with labels / with zeros, less 1", "half width (alpha = 1e-6)", "detected"],
     [(name, f"{d.ratio:+.3f}", f"{d.half_width:.3f}", d.detected) for name, d in found.items()],
@@ -397,7 +399,7 @@ needed_width = None  # your answer, a whole number
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 answer = int(np.floor(5 / (1.05 ** (1 / 3) - 1))) + 1
-around = {n: kernel_moment_ratio(widths=[n] * 3) for n in (300, answer - 1, answer)}
+around = {n: nv.wide_networks.kernel_moment_ratio(widths=[n] * 3) for n in (300, answer - 1, answer)}
 table(["width", "E K₀² / K²"], [(n, f"{v:.6f}") for n, v in around.items()])
 
 assert around[answer] < 1.05 <= around[answer - 1]

@@ -15,8 +15,11 @@ from typing import Any
 from ..numerics.executors import cluster, execute
 from ..numerics.store import Spec, prepare, sound_rows, write_atomically, write_rows
 from ..theory.errors import InvalidInput
+from .events import Failed, Measured
+from .measuring import guarded, run_experiment
+from .planning import Task, missing_rows, select
 from .result import BUDGETS, Budget, Result
-from .verification import Failed, Measured, Task, guarded, missing_rows, perform, run_experiment, select
+from .verification import perform
 
 
 @dataclass(frozen=True)

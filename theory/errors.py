@@ -1,5 +1,8 @@
 """Typed errors: what was wrong, where, and what to do. Every one of them maps to a process exit code."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class NonvacuousError(Exception):
     """Base of all errors that this package raises on purpose.
@@ -24,6 +27,13 @@ class InvalidInput(NonvacuousError, ValueError):
 
 class UnknownKey(NonvacuousError, LookupError):
     """No result, method or reference goes by that key."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Advice for an unknown name: the known ones that resemble it, then where to find all of them."""
+    tails = {key.partition(".")[2] or key: key for key in (*known,)}
+    close = [tails[tail] for tail in get_close_matches(name.partition(".")[2] or name, tails, n=3, cutoff=0.6)]
+    return f"Did you mean {' or '.join(close)}? {otherwise}" if close else otherwise
 
 
 class DeltaOverspent(InvalidInput):

@@ -91,7 +91,7 @@ def variants(node: ast.AST, module: ModuleType) -> list[ast.AST]:
             if re.match("_?(log|expm1)", name):
                 found.append(ast.Constant(0.0))
             if re.match("_?sqrt|abs|fabs", name) or re.search("float_up$", name):
-                found.append(args[-1])
+                found.append(args[-1] if args else called.value)  # of a method, its object
             if name in ("add_up", "add_down") and len(args) > 1:
                 found += [
                     ast.Call(called, args[:i] + args[i + 1 :], keywords)
@@ -251,7 +251,7 @@ def rewrite(tree: ast.Module, file: str, module: ModuleType, names: tuple[str, .
         elif isinstance(statement, ast.ClassDef):
             live, twin = vars(module)[statement.name], fresh[statement.name]
             for member in [s.name for s in statement.body if isinstance(s, ast.FunctionDef)] + ["__init__"]:
-                if member in vars(live) and (member != "__init__" or not vars(live)[member].__code__.co_freevars):
+                if member in vars(live):
                     transplant(vars(live)[member], vars(twin)[member])
 
 

@@ -1,7 +1,7 @@
-"""Change every constant, sign, term and rounding of the bounds, one at a time, and list the changes that nothing notices.
+"""Change every constant, sign, term and rounding of an area, one at a time, and list the changes that nothing notices.
 
-`python tools/mutate_constants.py [MODULE ...] [--jobs N] [--sample K --seed S] [--seconds T] [--json FILE]` works on a copy of the
-tree. One process imports everything and runs each PAC-Bayes check, derivation step and test once, noting the lines of the bounds
+`python tools/mutate_constants.py [MODULE ...] [--area A] [--jobs N] [--sample K --seed S] [--seconds T] [--json FILE]` works on a
+copy of the tree. One process imports everything and runs each check, derivation step and test of the area once, noting the lines
 that it reaches. Every mutant is then a fork of that process, which exchanges the code of the mutated module in place (so that every
 reference sees it) and runs what reaches the mutated lines, cheapest first, until something turns red or T seconds' worth has run.
 Survivors are printed (exit code 1): each is a hole in the suite or an equivalent mutant, for instance a bound looser by an ulp.
@@ -28,14 +28,14 @@ from types import ModuleType
 from typing import Any
 
 from mutants import Mutant, apply, mutants
-from mutation_jobs import ROOMS, Job, files, forget, marking, module_of, naming, proof_jobs, quietly, test_job, traced
+from mutation_jobs import AREAS, Job, files, forget, marking, module_of, naming, proof_jobs, quietly, test_jobs, traced
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("nonvacuous", "theory", "numerics", "proofs", "tests", "tools", "pyproject.toml")
-TESTS = ("bounds", "certified", "core", "diversity", "held_out", "kl_bounds", "large_deviations", "majority_vote", "other_divergences", "pitfalls", "time_uniform", "variance", "test_worked_numbers.py")  # fmt: skip
+Kills = Counter[tuple[str, str, str]]  # of (file, function, name of the job)
 
 
-def concerned(mutant: Mutant, jobs: list[Job], kills: Counter[tuple[str, str, str]], seconds: float) -> list[Job]:
+def concerned(mutant: Mutant, jobs: list[Job], kills: Kills, seconds: float, rooms: tuple[str, ...]) -> list[Job]:
     """The jobs that reach the mutated lines, likeliest and cheapest first, up to so many seconds in all."""
     lines = {(mutant.file, line) for line in range(mutant.lines[0], mutant.lines[1] + 1)}
     if mutant.names:  # a module's constant is reached wherever it, or a constant made from it, is named
@@ -45,7 +45,7 @@ def concerned(mutant: Mutant, jobs: list[Job], kills: Counter[tuple[str, str, st
             pattern = re.compile(r"\b(" + "|".join(words) + r")\b")
             words |= {m.group(1) for row in own if pattern.search(row) and (m := re.match(r"(\w+)\b.*=", row))}
         lines = {
-            (str(p), line) for room in ROOMS for p in sorted(Path(room).rglob("*.py")) for line in naming(words, p)
+            (str(p), line) for room in rooms for p in sorted(Path(room).rglob("*.py")) for line in naming(words, p)
         }
     found = [job for job in jobs if job.reached & lines]
     where = (mutant.file, mutant.function)
@@ -87,7 +87,7 @@ class Campaign:
     """A pytest plugin: where pytest would run the collected tests, all jobs are traced and the mutants are tried."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options, self.survivors = options, 0
+        self.options, self.survivors, self.area = options, 0, AREAS[options.area]
 
     def pytest_collection(self) -> None:
         from hypothesis import Phase, settings
@@ -101,12 +101,14 @@ class Campaign:
         import nonvacuous
 
         assert Path(nonvacuous.__file__).is_relative_to(Path.cwd()), nonvacuous.__file__
-        items = [i for i in session.items if not {"quick_run", "wheel_tree"} & set(i.fixturenames)]
+        options, area = self.options, self.area
         begun = time.perf_counter()
-        with marking():
-            proofs = proof_jobs(self.options.keys) if self.options.keys or not self.options.tests else ()
-            jobs = [job for candidate in [*proofs, *map(test_job, items)] if (job := traced(candidate))]
-        print(f"{len(jobs)} checks, steps and tests reach the bounds ({time.perf_counter() - begun:.0f} s)", flush=True)
+        with marking(area):
+            proofs = proof_jobs(area, options.keys) if options.keys or not options.tests else ()
+            jobs = [
+                job for candidate in [*proofs, *test_jobs(session.items)] if (job := traced(candidate, area.slowest))
+            ]
+        print(f"{len(jobs)} checks, steps and tests reach the rooms ({time.perf_counter() - begun:.0f} s)", flush=True)
         forget()
         gc.freeze()
         self.tried(jobs)
@@ -117,7 +119,7 @@ class Campaign:
         stored = Path(options.json) if options.json else None
         verdicts = json.loads(stored.read_text()) if stored and stored.exists() else {}
         pending: list[tuple[Mutant, ModuleType]] = []
-        for file in files(options.modules):
+        for file in files(self.area, options.modules):
             module = module_of(file)
             pending += [(mutant, module) for mutant in {m.identity: m for m in mutants(file, module)}.values()]
         if options.sample:
@@ -126,12 +128,12 @@ class Campaign:
         pending = [(m, module) for m, module in pending if verdicts.get(m.identity, {}).get("by") is None]
         pending.sort(key=lambda p: p[0].identity in verdicts)  # what was never tried first
         print(f"{len(pending)} mutants to try", flush=True)
-        kills: Counter[tuple[str, str, str]] = Counter()
+        kills: Kills = Counter()
         running: dict[int, tuple[Mutant, int]] = {}
         while pending or running:
             while pending and len(running) < options.jobs:
                 mutant, module = pending.pop(0)
-                chosen = concerned(mutant, jobs, kills, options.seconds)
+                chosen = concerned(mutant, jobs, kills, options.seconds, self.area.rooms)
                 child, pipe = judged(mutant, module, chosen)
                 running[child] = mutant, pipe
             child, status = os.wait()
@@ -169,6 +171,7 @@ def main() -> int:
     parser.add_argument(
         "modules", nargs="*", metavar="MODULE", help="such as seeger or certified/kl_newton; all by default"
     )
+    parser.add_argument("--area", choices=sorted(AREAS), default="pac_bayes")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--sample", type=int, help="try only so many mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
@@ -186,8 +189,9 @@ def main() -> int:
         import pytest
 
         campaign = Campaign(options)
+        tests = options.tests or campaign.area.tests
         pytest.main(
-            ["-q", "-s", "-p", "no:cacheprovider", *(f"tests/{name}" for name in options.tests or TESTS)],
+            ["-q", "-s", "-p", "no:cacheprovider", *(f"tests/{name}" for name in tests)],
             plugins=[campaign],
         )
         return 1 if campaign.survivors else 0

@@ -1,4 +1,4 @@
-"""What may notice a mutant of the bounds: PAC-Bayes checks, derivation steps and tests, with the lines that each reaches."""
+"""What may notice a mutant of an area: its checks, derivation steps and tests, with the lines that each reaches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -18,14 +19,41 @@ from typing import Any
 import numpy as np
 from mutants import Marks, rewrite
 
-ROOMS = ("numerics/bounds", "numerics/certified")
-MACHINERY = {"__init__", "issue", "certificate", "compare", "given", "routes", "recheck"}
-SLOWEST = 20.0  # seconds; a slower check or test is left out
+EXCLUDED = {"quick_run", "wheel_tree", "nt"}  # fixtures: every verdict, an installed tree, neural-tangents
+
+
+@dataclass(frozen=True)
+class Area:
+    """The folders whose mathematics is mutated, what in them is none, and what may notice: results and tests below tests/."""
+
+    rooms: tuple[str, ...]
+    machinery: frozenset[str]
+    results: str  # module:tuple
+    tests: tuple[str, ...]
+    slowest: float  # seconds; a slower check or test is left out
+
+
+AREAS = {
+    "pac_bayes": Area(
+        ("numerics/bounds", "numerics/certified"),
+        frozenset({"__init__", "issue", "certificate", "compare", "given", "routes", "recheck"}),
+        "nonvacuous.proofs.pac_bayes:PAC_BAYES",
+        ("bounds", "certified", "core", "diversity", "held_out", "kl_bounds", "large_deviations", "majority_vote", "other_divergences", "pitfalls", "time_uniform", "variance", "test_worked_numbers.py"),
+        20.0,
+    ),
+    "infinite_width": Area(
+        ("numerics/kernels", "numerics/kernels/architectures", "numerics/kernels/duals", "numerics/wide_networks", "numerics/kernel_regression"),
+        frozenset({"__init__", "neural_tangents"}),
+        "nonvacuous.proofs.infinite_width:INFINITE_WIDTH",
+        ("infinite_width",),
+        6.0,  # most that train networks take longer
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Job:
-    """One check, derivation step or test: does it still pass? `reached` are the lines of the bounds it executes."""
+    """One check, derivation step or test: does it still pass? `reached` are the lines of the rooms it executes."""
 
     name: str
     passes: Callable[[], bool]
@@ -75,12 +103,12 @@ def check_job(result: Any, check: Any) -> Job:
     return Job(f"{result.key}: {check.name}", formula if isinstance(check.claim, Formula) else measured)
 
 
-def proof_jobs(keys: Iterable[str] | None = None) -> Iterator[Job]:
-    """The checks and derivation steps of the results with these keys; of all by default."""
-    from nonvacuous.proofs.pac_bayes import PAC_BAYES
+def proof_jobs(area: Area, keys: Iterable[str] | None = None) -> Iterator[Job]:
+    """The checks and derivation steps of the results with these keys; of the area's by default."""
     from nonvacuous.theory.derivation import replay
 
-    for result in PAC_BAYES:
+    module, _, results = area.results.partition(":")
+    for result in getattr(importlib.import_module(module), results):
         if keys is not None and result.key not in keys:
             continue
         for check in result.checks:
@@ -89,22 +117,25 @@ def proof_jobs(keys: Iterable[str] | None = None) -> Iterator[Job]:
             yield Job(f"{result.key}: step", functools.partial(lambda s: replay(s).ok is not False, step))
 
 
-def test_job(item: Any) -> Job:
+def test_jobs(items: Iterable[Any]) -> Iterator[Job]:
+    """The collected tests, without those that repeat everything or need jax, whose threads do not survive a fork."""
     from _pytest.runner import runtestprotocol
 
-    def passes() -> bool:
+    def passes(item: Any) -> bool:
         return all(r.passed or r.skipped for r in runtestprotocol(item, log=False, nextitem=None))
 
-    return Job(item.nodeid, passes)
+    for item in items:
+        if not EXCLUDED & set(item.fixturenames) and "jax" not in inspect.getsource(item.function):
+            yield Job(item.nodeid, functools.partial(passes, item))
 
 
 REACHED: set[tuple[str, int]] = set()
 
 
 @contextlib.contextmanager
-def marking() -> Iterator[None]:
-    """Within it, executed statements of the bounds enter REACHED."""
-    every = [(file, module_of(file)) for file in files(())]
+def marking(area: Area) -> Iterator[None]:
+    """Within it, executed statements of the area's rooms enter REACHED."""
+    every = [(file, module_of(file)) for file in files(area, ())]
     for file, module in every:
         vars(module)["_reached"] = REACHED
         rewrite(Marks(file).visit(ast.parse(Path(file).read_text(encoding="utf-8"))), file, module, ())
@@ -119,7 +150,7 @@ def module_of(file: str) -> ModuleType:
     return importlib.import_module("nonvacuous." + file.removesuffix(".py").replace("/", "."))
 
 
-def traced(job: Job) -> Job | None:
+def traced(job: Job, slowest: float) -> Job | None:
     """The job with its cost and the lines it reaches; None if it does not pass to begin with."""
     REACHED.clear()
     start = time.process_time()
@@ -127,7 +158,7 @@ def traced(job: Job) -> Job | None:
     seconds = time.process_time() - start
     if not ok:
         print(f"left out, does not pass unmutated: {job.name}", flush=True)
-    return replace(job, seconds=seconds, reached=frozenset(REACHED)) if ok and REACHED and seconds < SLOWEST else None
+    return replace(job, seconds=seconds, reached=frozenset(REACHED)) if ok and REACHED and seconds < slowest else None
 
 
 def quietly(job: Job) -> bool:
@@ -146,9 +177,9 @@ def forget() -> None:
             thing.cache_clear()
 
 
-def files(modules: Iterable[str]) -> list[str]:
+def files(area: Area, modules: Iterable[str]) -> list[str]:
     """Paths of the named modules (`seeger`, `certified/kl_newton`) in the order of their names, or of all that hold mathematics."""
-    every = [str(p) for room in ROOMS for p in sorted(Path(room).glob("*.py")) if p.stem not in MACHINERY]
+    every = [str(p) for room in area.rooms for p in sorted(Path(room).glob("*.py")) if p.stem not in area.machinery]
     wanted = [str(name).removesuffix(".py").removeprefix("numerics/") for name in modules]
     if not wanted:
         return every

@@ -15,6 +15,7 @@ import typer
 
 from ..errors import InvalidInput, StorageError, UnknownKey
 from ..settings import from_json
+from ..theory.errors import did_you_mean
 from .output import print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -87,7 +88,7 @@ def predict(
 
     results = {result.key: result for result in CATALOGUE}
     if key not in results:
-        raise UnknownKey(f"No result is called {key!r}.", f"Known: {', '.join(results)}.")
+        raise UnknownKey(f"No result is called {key!r}.", did_you_mean(key, results, "`nonvacuous list` shows all."))
     result = results[key]
     setting = from_json(type(result.example), _object(input))
     try:

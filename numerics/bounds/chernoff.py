@@ -56,7 +56,7 @@ def pac_bayes_chernoff(
         )
     spent = spend(EVENT, delta, log_inv_delta)
     divergence = float(non_negative("kl", scalar("kl", kl)))
-    t = div_up(add_up(divergence, log_up(_float_up(size)), spent.log_inv_delta), float(size - 1))
+    t = div_up(add_up(divergence, log_up(float(size)), spent.log_inv_delta), float(size - 1))
     statement = PBC_ORACLE if isinstance(declared, KnownLaws) else PBC
     inputs = {"kl": divergence, "n": size, "log_inv_delta": spent.log_inv_delta}
     return _finish(statement, risk, declared, t, spent, inputs)
@@ -147,11 +147,6 @@ def _log_constant(a: float, kind: str) -> float:
     if kind == "general":
         return -log_down(rest)
     return log_up(add_up(0.5, div_up(0.5, math.nextafter(math.sqrt(rest), 0.0))))
-
-
-def _float_up(n: int) -> float:
-    value = float(n)
-    return value if int(value) >= n else math.nextafter(value, math.inf)
 
 
 def width_of(v: float, c: float, t: float) -> float:

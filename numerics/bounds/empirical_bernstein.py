@@ -60,7 +60,6 @@ def empirical_bernstein(
     if min(ratios) <= 1:
         raise InvalidInput(f"c1 = {c1!r} and c2 = {c2!r}.", "Both are above 1 and fixed before the data.")
     if delta is not None and log_inv_delta is None:
-        log_inverse_delta(delta)
         shares = split_delta(delta, 0.5)
         spent = (spend(VARIANCE_EVENT, shares[0]), spend(EVENT, shares[1]))
     else:

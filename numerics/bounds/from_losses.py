@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.common import BOUNDED_LOSS
-from ...theory.validation import finite, log_inverse_delta, non_negative, sample_size, unit_interval
+from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..confidence import split_delta
 from .certificate import Certificate
 from .issue import scalar
@@ -42,8 +46,7 @@ def certify_losses(
     The empirical risk is the mean over all entries, rounded up. Raises `InvalidInput`.
     """
     turned = transposed(axes)
-    log_inverse_delta(delta)  # refuses a delta outside (0, 1) before any work
-    shares = split_delta(delta, monte_carlo_share)
+    shares = split_delta(delta, monte_carlo_share)  # refuses a delta outside (0, 1) before any work
     divergence = float(non_negative("kl", scalar("kl", kl)))
     learned = sample_size("n_prior + 1", finite("n_prior", n_prior, ndim=0) + 1) - 1
     array = unit_interval("losses", losses)
@@ -52,12 +55,24 @@ def certify_losses(
     if turned:
         array = array.T
     draws, examples = array.shape
-    # NumPy sums contiguous numbers pairwise (and strided ones naively): relative error below 2^-53 (log2 size + 9)
-    mean = min(1.0, float(array.ravel().sum()) / array.size * (1 + 2.0**-53 * (np.log2(array.size) + 12)))
+    mean = mean_up(array)
     estimate = gibbs_monte_carlo(risk=mean, draws=draws, delta=shares[0]).confirm(BOUNDED_LOSS.name)
     if learned:
         return seeger_kl_split(risk=estimate, kl=divergence, n=examples + learned, n_prior=learned, delta=shares[1])
     return seeger_kl(risk=estimate, kl=divergence, n=examples, delta=shares[1])
+
+
+def mean_up(losses: NDArray[np.float64]) -> float:
+    """The mean of all entries, numbers in [0, 1], rounded up. `fsum` is right to half an ulp, NumPy's sum to a number of them that depends
+    on how it splits the array."""
+    total = Fraction(math.fsum(itertools.chain.from_iterable(row.tolist() for row in np.atleast_2d(losses))))
+    return min(1.0, float_above(total * (1 + Fraction(1, 2**53)) / losses.size))
+
+
+def float_above(exact: Fraction) -> float:
+    """The smallest float that is not below it."""
+    nearest = float(exact)
+    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
 
 
 def transposed(axes: Any) -> bool:

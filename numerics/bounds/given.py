@@ -15,7 +15,7 @@ from ...theory.errors import InvalidInput
 from ...theory.validation import finite, non_negative, sample_size, unit_interval
 from ..certified.divergences import kl_categorical
 from .certificate import Certificate
-from .from_losses import AXES, transposed
+from .from_losses import AXES, float_above, mean_up, transposed
 from .issue import scalar
 
 FloatArray = NDArray[np.float64]
@@ -121,13 +121,6 @@ def weights_of(name: str, value: Any, size: int) -> FloatArray:
     return weights / weights.sum()
 
 
-def mean_up(losses: FloatArray) -> float:
-    """The mean of numbers in [0, 1], rounded up."""
-    total = Fraction(math.fsum(losses.ravel().tolist()))
-    exact = total * (1 + Fraction(1, 2**53)) / losses.size if total else Fraction(0)
-    return min(1.0, _above(exact))
-
-
 def weighted_mean_up(losses: FloatArray, weights: FloatArray) -> float:
     """sum_j w_j mean_i losses[j, i] for the weights as floats, rounded up."""
     total = sum(
@@ -136,9 +129,4 @@ def weighted_mean_up(losses: FloatArray, weights: FloatArray) -> float:
     )
     mass = sum(map(Fraction, map(float, weights)), Fraction(0))
     exact = total * (1 + Fraction(1, 2**53)) / (losses.shape[1] * mass) if total else Fraction(0)
-    return min(1.0, _above(exact))
-
-
-def _above(exact: Fraction) -> float:
-    nearest = float(exact)
-    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
+    return min(1.0, float_above(exact))

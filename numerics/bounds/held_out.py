@@ -80,7 +80,7 @@ def error_count(errors: Any, n: Any) -> int:
         whole = not isinstance(value, bool) and count == int(count)
     except (ValueError, OverflowError):
         whole = False
-    if not whole or not 0 <= count <= size or size > 2**53:
+    if not whole or not 0 <= count <= size:
         raise InvalidInput(
             f"errors is {errors!r} of n = {n!r}.",
             "It counts the misclassified examples: whole, from 0 to n (at most 2^53). For losses in [0, 1] use a Chernoff bound.",

@@ -28,7 +28,7 @@ def mutual_information(*, information: float, n: int, sigma: float) -> Certifica
     loss is sigma-sub-Gaussian under the data; (b - a)/2 for losses in [a, b]. Raises `InvalidInput`. Source: Xu and Raginsky 2017.
     """
     i, size, s = _information(information), sample_size("n", n), _sigma(sigma)
-    value = mul_up(s, sqrt_up(div_up(2 * i, float(size)))) if i and s else 0.0
+    value = mul_up(s, sqrt_up(div_up(2 * i, float(size))))  # 0 if s is, whatever i
     inputs: dict[str, Given] = {"form": "sample", "information": i, "n": size, "sigma": s}
     return issue(INFO_MI, value, quantity=GAP, spent=(), inputs=inputs, top=math.inf)
 
@@ -41,9 +41,7 @@ def individual_information(*, informations: ArrayLike, sigma: float) -> Certific
     each, s = non_negative("informations", finite("informations", informations, ndim=1)), _sigma(sigma)
     if not each.size:
         raise InvalidInput("No information was given.", "Give one number for each example.")
-    value = (
-        mul_up(s, div_up(add_up(*(sqrt_up(2 * float(i)) for i in each)), float(each.size))) if s and each.any() else 0.0
-    )
+    value = mul_up(s, div_up(add_up(*(sqrt_up(2 * float(i)) for i in each)), float(each.size)))
     inputs: dict[str, Given] = {
         "form": "individual",
         "informations": tuple(map(float, each)),

@@ -73,7 +73,6 @@ def rate_down(rate: Fraction) -> float:
 def halves(first: str, second: str, delta: float | None, log_inv_delta: float | None) -> tuple[Spending, Spending]:
     """Two events that share a delta equally."""
     if delta is not None and log_inv_delta is None:
-        log_inverse_delta(delta)
         shares = split_delta(delta, 0.5)
         return spend(first, shares[0]), spend(second, shares[1])
     level = add_up(log_inverse_delta(delta, log_inv_delta), _LN2_UP)

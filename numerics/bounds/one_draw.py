@@ -161,9 +161,10 @@ def gaussian_log_ratio(*, draw: Any, posterior_mean: Any, prior_mean: Any, scale
         sizes = near * far
     if not (np.isfinite(terms).all() and math.isfinite(sum(sizes.tolist()))):
         raise InvalidInput("The log-density ratio overflows.", "The draw or a mean is too many scales away.")
-    # three differences, a sum and a product of half an ulp each; what underflows, a coordinate or a product, is the last term
+    # two differences of one sum, the sum, a third difference, a product and the sum of all: five half-ulps of the sizes, of which six are
+    # added; what underflows, a coordinate or a product, is the last term
     error = math.fsum(sizes.tolist()) * 6 * 2.0**-53 + (float(np.max(near + far)) + 1) * h.size * 2.0**-1060
-    top = add_up(math.fsum(terms.tolist()), error, abs(math.fsum(terms.tolist())) * 2.0**-52)
+    top = add_up(math.fsum(terms.tolist()), error)
     square = (mul_down if top >= 0 else mul_up)(s / unit, s / unit)
     return div_up(top, 2 * square)
 

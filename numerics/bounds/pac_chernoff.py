@@ -80,4 +80,4 @@ def pac_chernoff(
 
 def log_inv_precision(parameters: int, bits: int = 32) -> float:
     """ln of the number of models with this many parameters of so many bits each, in nats, rounded up: parameters * bits * ln 2."""
-    return mul_up(float(sample_size("parameters", parameters) * sample_size("bits", bits)), log_up(2.0))
+    return mul_up(sample_size("parameters", parameters) * sample_size("bits", bits), log_up(2.0))

@@ -36,7 +36,7 @@ def quad(
     return issue(
         QUAD,
         mul_up(root, root),
-        lower=None if part is not None else max(0.0, sub_down(q, sqrt_up(mul_up(2 * q, c)) if q else 0.0)),
+        lower=None if part is not None else max(0.0, sub_down(q, sqrt_up(mul_up(2 * q, c)))),
         quantity="true Gibbs risk",
         spent=(spent,),
         inputs={"risk": q, "kl": divergence, "n": size, "log_inv_delta": spent.log_inv_delta, "constant": constant},

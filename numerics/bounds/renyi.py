@@ -62,8 +62,8 @@ def chi_square(
     v, size = float(non_negative("variance", finite("variance", scalar("variance", variance)))), sample_size("n", n)
     spent = spend(MOMENT_EVENT, delta, log_inv_delta)
     # exp(ln(1/delta)/2) is the root of 1/delta, and halving is exact
-    root = sqrt_up(div_up(mul_up(v, add_up(1.0, divergence)), size)) if v else 0.0
-    width = mul_up(root, exp_up(spent.log_inv_delta / 2)) if v else 0.0
+    root = sqrt_up(div_up(mul_up(v, add_up(1.0, divergence)), size))  # 0 if v is, whatever the divergence
+    width = mul_up(root, exp_up(spent.log_inv_delta / 2))
     inputs: dict[str, Given] = {"form": "chi-square", "risk": q, "chi2": divergence, "variance": v, "n": size, "log_inv_delta": spent.log_inv_delta}  # fmt: skip
     return _around(q, width, spent, inputs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..certified.half_beta import LARGEST, half_beta_upper
 from ..certified.kl_derivatives import kl_upper_derivatives
 from ..certified.kl_inverse import kl_upper
 from ..certified.maurer import log_maurer_xi
-from ..certified.outward import add_down, add_up, div_up
+from ..certified.outward import add_down, add_up, div_up, mul_up
 from .certificate import Certificate
 from .issue import issue, spend
 from .majority_vote import RISK_EVENT, Rate, exact_rate, rate_up, stored
@@ -44,12 +43,10 @@ def stochastic_vote_risk(wrong: ArrayLike, concentrations: ArrayLike) -> float:
         raise InvalidInput(f"There are {errs.shape[0]} voters and {a.size} concentrations.", "Give one for each voter.")
     patterns, counts = np.unique(errs.T, axis=0, return_counts=True)
     # sums rounded towards the vote that errs more often: I falls in A and grows in B
-    right = np.array([add_down(*a[~row]) if not row.all() else 0.0 for row in patterns])
-    lost = np.array([add_up(*a[row]) if row.any() else 0.0 for row in patterns])
-    total = math.fsum(
-        float(x) * int(k) * (1 + 2.0**-52) for x, k in zip(half_beta_upper(right, lost), counts, strict=True)
-    )
-    return min(1.0, div_up(math.nextafter(total, math.inf), errs.shape[1]) if total else 0.0)
+    right = np.array([add_down(*a[~row]) for row in patterns])
+    lost = np.array([add_up(*a[row]) for row in patterns])
+    total = add_up(*(mul_up(float(x), int(k)) for x, k in zip(half_beta_upper(right, lost), counts, strict=True)))
+    return div_up(total, errs.shape[1])
 
 
 def stochastic_majority_vote(

@@ -110,7 +110,5 @@ def positive(name: str, value: Any) -> float:
 
 def _common(risk: Any, kl: Any, n: Any, delta: Any, log_inv_delta: Any, event: str) -> tuple[float, float, int, Any]:
     size = sample_size("n", n)
-    if size > 2**53:
-        raise InvalidInput(f"n is {n}.", "Sizes beyond 2^53 are not exact in float64.")
     r = float(finite("risk", scalar("risk", risk)))
     return r, float(non_negative("kl", scalar("kl", kl))), size, spend(event, delta, log_inv_delta)

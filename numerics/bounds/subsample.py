@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-
 from ...theory.errors import InvalidInput
 from ...theory.statements.pac_bayes.held_out import SUBSAMPLE
 from ...theory.validation import finite, log_inverse_delta, sample_size
 from ..certified.kl_inverse import kl_upper
-from ..certified.outward import add_up, div_up, log_down, mul_up, sqrt_up, sub_up
+from ..certified.outward import add_up, div_up, log_down, mul_up, sqrt_up, sub_down, sub_up
 from ..confidence import Spending, split_delta
 from .certificate import Certificate
 from .held_out import QUANTITY
@@ -104,8 +102,7 @@ def _spend(share: Any, m: int, n: int, delta: Any, log_inv_delta: Any) -> tuple[
     if delta is not None and float(delta) > 1e-290:
         first, second = split_delta(float(delta), part)
         return spend(EVENT, first), spend(SUBSAMPLE_EVENT, second)
-    rest = 1.0 - part  # within half an ulp: rounded down, so that the two shares do not exceed delta
-    rest = rest if add_up(part, rest) <= 1.0 else float(np.nextafter(rest, 0.0))
+    rest = sub_down(1.0, part)  # the two shares do not exceed delta
     return (
         spend(EVENT, log_inv_delta=add_up(level, -log_down(part))),
         spend(SUBSAMPLE_EVENT, log_inv_delta=add_up(level, -log_down(rest))),

@@ -56,9 +56,7 @@ def wasserstein(
     n = sum(parts)
     price = add_up(spent.log_inv_delta, log_up(float(len(parts))))
     factor = 0.5 if form == "bounded" else 2.0
-    steps = [
-        mul_up(mul_up(2.0 * m, slope), float(w)) if slope and w else 0.0 for m, w in zip(parts, walked, strict=True)
-    ]
+    steps = [mul_up(mul_up(2.0 * m, slope), float(w)) for m, w in zip(parts, walked, strict=True)]
     roots = [sqrt_up(mul_up(factor * m, price)) for m in parts]
     value = add_up(q, div_up(add_up(*steps, *roots), n))
     return issue(

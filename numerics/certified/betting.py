@@ -44,13 +44,13 @@ class Tangent:
 def mean_upper(losses: FloatArray, counts: FloatArray, weights: FloatArray, budget: float) -> float:
     """Upper limit for sum_j weights_j mean_j, in [0, 1]. losses: (predictors, values) in [0, 1]; counts: how often each column
     occurs, at least once; weights: one for each predictor, adding up to 1 (to rounding: they are divided by their sum); budget B > 0, may be inf."""
-    total = math.fsum(weights.tolist())
+    least, most = add_down(*weights.tolist()), add_up(*weights.tolist())
     sure = (losses == 1).all(axis=1)  # psi is 0 at 1: nothing is learned
     rest, share = losses[~sure], weights[~sure]
-    certain = div_up(math.fsum(weights[sure].tolist()), total) if sure.any() else 0.0
+    certain = div_up(add_up(*weights[sure].tolist()), least)
     if not len(rest) or not math.isfinite(budget):
         return 1.0
-    scale = share / total
+    scale = share / least
     beta = _slope(rest, counts, scale, budget)
     if beta >= _STEEPEST:
         return 1.0
@@ -58,11 +58,11 @@ def mean_upper(losses: FloatArray, counts: FloatArray, weights: FloatArray, budg
     n = float(counts.sum())
     if len(losses) == 1:
         return _where_it_meets(tangent(rest[0], counts, -beta, float(points[0]), bool(ends[0])), budget)
-    slope = mul_down(n, beta)
+    slope = n * beta  # s0: any is safe
     found, gained = [certain], []
     for f, u, weight, end in zip(rest, points, share, ends, strict=True):
         line = tangent(f, counts, -beta, float(u), bool(end))
-        low, high = div_down(float(weight), total), div_up(float(weight), total)
+        low, high = div_down(float(weight), most), div_up(float(weight), least)
         flat = mul_up(sub_up(1.0, div_down(line.slope_low, slope)), sub_up(1.0, line.point))
         steep = mul_up(sub_up(div_up(line.slope_high, slope), 1.0), line.point)
         found.append(mul_up(high, add_up(line.point, max(flat, steep, 0.0))))
@@ -103,7 +103,7 @@ def tangent(f: FloatArray, counts: FloatArray, bet: float, u: float, at_end: boo
     if at_end:
         return nothing if ((f == 1) if bet < 0 else (f == 0)).any() else _end_tangent(f, counts, bet, u, n)
     x = bet * (f - u)
-    if not ((x > -1).all() and 1 + bet * (1 - u) > 1e-15 and 1 - bet * u > 1e-15):
+    if not (1 + bet * (1 - u) > 1e-15 and 1 - bet * u > 1e-15):  # hence x > -1, since rounding keeps the order
         return nothing
     ratio = np.abs(x) / (1 + x)
     if not 4 * _U * ratio.max() < _BEND:
@@ -114,10 +114,10 @@ def tangent(f: FloatArray, counts: FloatArray, bet: float, u: float, at_end: boo
     # each term of R: difference, count, 1+x, quotient and sum U each, and 2.01 U |x|/(1+x) from x
     terms = counts * (f - u) / (1 + x)
     blur = math.fsum((np.abs(terms) * (8 + 4 * ratio)).tolist()) * _U * (1 + 1e-6)
-    # A and C are within 3 U (1 + |b|) and at most 1 + |b|: their product is within 7 U (1 + |b|)^2
+    # A and C are within 3 U (1 + |b|) and at most 1 + |b|: their product is within 7 U (1 + |b|)^2, the rest costs 4 U of it
     product, spread = (1 + bet * (1 - u)) * (1 - bet * u), u * (1 - u)
     off = 16 * _U * (1 + abs(bet)) ** 2
-    most, least = (product + off) / spread * (1 + 8 * _U), max(0.0, (product - off) / spread * (1 - 8 * _U))
+    most, least = (product + off) / spread, max(0.0, (product - off) / spread)
     centre = math.fsum(terms.tolist())
     low, high = sub_down(centre, blur), add_up(centre, blur)
     rise = mul_down(low, most if low < 0 else least), mul_up(high, most if high > 0 else least)

@@ -4,7 +4,8 @@ T(p) = ln P(Bin(n,p) <= k) = -n kl(k/n||p) + [s(n) - s(k) - s(n-k)] - ln(2 pi k 
 ln m! - (m + 1/2) ln m + m - ln(2 pi)/2 and S of `binomial_series`; log-gamma would be off by 5e-3 at n = 1e12. As P(X <= k) >= 1/2 at
 p = k/n, the root lies at or above it: p = q + g, q = k/n. Two unknowns, as for the kl inverse: g while v = -ln((1-p)/(1-q)) is below
 1.6, v beyond. In p the tail is the integral of a log-concave density, and in v its derivative -(n-k)/S decreases with S: T is
-concave in both. Newton from anywhere lands at or above the root and falls monotonically from there; it starts at Chernoff's bound.
+concave in both. Newton from anywhere lands at or above the root and falls monotonically from there; it starts at Chernoff's bound,
+which is above the root too, so that g stays below (1 - e^-1.6)(1-q).
 
 Width. T as computed is off by E, the sum of (u = 2^-53)
   15 u n kl                      in g: series terms 7.2u, their sum and weights .6u + 2u, q and 1-q 3u; the product with n 1u
@@ -104,7 +105,6 @@ def _tail(k: Any, n: Any, gap: Any, p: Any, pc: Any, nkl: Any, nkl_error: Any, r
 
 def _by_gap(k: Any, n: Any, gap: Any) -> _Tail:
     q, qc = k / n, (n - k) / n
-    gap = np.minimum(gap, qc * (1 - 2.0**-20))
     nkl = n * (excess_term(ARRAY, q, gap) + excess_term(ARRAY, qc, -gap))
     return _tail(k, n, gap, q + gap, qc - gap, nkl, 15 * HALF_ULP * nkl, qc - gap)
 
@@ -120,7 +120,7 @@ def _by_v(k: Any, n: Any, v: Any) -> _Tail:
 def _gap_ends(q: Any, qc: Any, low: Any, high: Any) -> tuple[Any, ...]:
     # p = q + g and 1-p = (1-q) - g: q, 1-q and the result are each off by half an ulp of the larger
     return (
-        np.maximum((q + low) * (1 - 2 * ULP), 0.0),
+        (q + low) * (1 - 2 * ULP),
         np.minimum((q + high) * (1 + 2 * ULP), 1.0),
         np.maximum((qc - high) - 2 * ULP * qc, 0.0),
         np.minimum((qc - low) + 2 * ULP * qc, 1.0),
@@ -130,7 +130,7 @@ def _gap_ends(q: Any, qc: Any, low: Any, high: Any) -> tuple[Any, ...]:
 def _v_ends(q: Any, qc: Any, low: Any, high: Any) -> tuple[Any, ...]:
     # exponentials are within an ulp, products and sums within half of one; a few smallest floats cover an underflow
     return (
-        np.maximum((q - qc * np.expm1(-low)) * (1 - 4 * ULP), 0.0),
+        (q - qc * np.expm1(-low)) * (1 - 4 * ULP),
         np.minimum((q - qc * np.expm1(-high)) * (1 + 4 * ULP), 1.0),
         np.maximum(qc * np.exp(-high) * (1 - 3 * ULP) - 2.0**-1072, 0.0),
         np.minimum(qc * np.exp(-low) * (1 + 3 * ULP) + 2.0**-1072, 1.0),

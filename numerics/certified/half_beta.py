@@ -30,6 +30,7 @@ U = 2.0**-53
 SMALLEST, LARGEST = 1e-100, 1e8  # the series has some 13 sqrt(p) terms
 _SHIFT = 16.0
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
+_NEGLIGIBLE = 2.0**-56  # of the sum; what is left out is bounded and added
 
 
 def half_beta_upper(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -52,7 +53,7 @@ def _half_beta(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     pairs, inverse = np.unique(flat, axis=0, return_inverse=True)  # examples often share their sums
     low, high = _tail(pairs.max(axis=1), np.where(pairs.min(axis=1) > 0, pairs.min(axis=1), 1.0))
     swap, never, always = pairs[:, 0] < pairs[:, 1], pairs[:, 1] == 0, pairs[:, 0] == 0
-    lower = np.where(swap, np.maximum(0.0, np.nextafter(1 - high, -1.0)), low)
+    lower = np.where(swap, np.nextafter(1 - high, -1.0), low)  # T is at most 1/2
     upper = np.where(swap, np.minimum(1.0, np.nextafter(1 - low, 2.0)), np.minimum(high, 0.5))
     lower = np.where(never, 0.0, np.where(always, 1.0, lower))
     upper = np.where(never, 0.0, np.where(always, 1.0, upper))
@@ -62,15 +63,16 @@ def _half_beta(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray
 def _tail(p: NDArray[np.float64], q: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """I_{1/2}(p, q) for p >= q > 0, from below and above."""
     with np.errstate(under="ignore"):
-        total, term, steps = np.ones_like(p), np.ones_like(p), np.zeros_like(p)
+        total, term, left, steps = np.ones_like(p), np.ones_like(p), np.zeros_like(p), np.zeros_like(p)
         active, i = np.ones(p.shape, dtype=bool), 0.0
         while active.any():
             i += 1
             term = np.where(active, term * ((p + q + (i - 1)) / (2 * (p + i))), term)
             total, steps = total + np.where(active, term, 0.0), steps + active
             rate = np.maximum((p + q + i) / (2 * (p + i + 1)), 0.5)
-            active &= term * rate > 2.0**-56 * total * (1 - rate)
-        rest = 2.0**-55 * total  # twice what is left out, which is below term r/(1-r)
+            left = np.where(active, term * rate / (1 - rate), left)
+            active &= left > _NEGLIGIBLE * total
+        rest = 2 * left  # 1 - rate, at least 1/(p + 2), is off by some 4u (p + 2)
         exponent, error = _log_prefactor(p, q)
         error = 2 * (error + (6 * steps + 8) * U)
         value = np.exp(exponent) / p * total

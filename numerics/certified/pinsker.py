@@ -33,7 +33,7 @@ def quadratic_upper(q: float, c: float) -> float:
 def relaxed_upper(q: float, c: float) -> float:
     """At least q + sqrt(2 q c) + 2 c."""
     x, d = _pair(q, c)
-    return add_up(x, _root_product_up(2 * x, d) if x else 0.0, 2 * d)
+    return add_up(x, _root_product_up(2 * x, d), 2 * d)
 
 
 def pinsker_lower(q: float, c: float) -> float:
@@ -45,7 +45,7 @@ def pinsker_lower(q: float, c: float) -> float:
 def relaxed_lower(q: float, c: float) -> float:
     """At most q - sqrt(2 q c), which is at most LO(q, c)."""
     x, d = _pair(q, c)
-    return add_down(x, -(_root_product_up(2 * x, d) if x else 0.0))
+    return add_down(x, -_root_product_up(2 * x, d))
 
 
 def linear_lower(q: float, c: float, gamma: float) -> float:
@@ -55,11 +55,11 @@ def linear_lower(q: float, c: float, gamma: float) -> float:
     if not 0 < g < 2:
         raise InvalidInput(f"gamma is {gamma!r}.", "It must lie strictly between 0 and 2.")
     # 1 - g/2 is rounded down once; for q >= 0 the product keeps the direction
-    return add_down(mul_down(add_down(1.0, -g / 2), x), -div_up(d, g))
+    return add_down(mul_down(add_down(1.0, -div_up(g, 2.0)), x), -div_up(d, g))
 
 
 def _root_product_up(a: float, b: float) -> float:
-    """At least sqrt(a b): of the product where that neither over- nor underflows, of the factors elsewhere."""
+    """At least sqrt(a b): of the product where that neither over- nor underflows, of the factors elsewhere; 0 where one is, beside inf too."""
     product = a * b
     if 1e-280 < product < 1e300:
         return sqrt_up(mul_up(a, b))
@@ -96,7 +96,7 @@ def hoeffding_cgf(l: float, width: float = 1.0) -> float:  # noqa: E741
 
 def kearns_saul_cgf(l: float, p: float) -> float:  # noqa: E741
     """At least l^2 (1-2p)/(4 ln((1-p)/p)), which is at least ln E exp(l (X-p)) for X ~ Bernoulli(p)."""
-    slope = abs(float(finite("l", l, ndim=0)))
+    slope = float(finite("l", l, ndim=0))
     return mul_up(mul_up(slope, slope), kearns_saul_factor(p))
 
 

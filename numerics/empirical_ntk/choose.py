@@ -47,7 +47,7 @@ def empirical_ntk(
     Parameters
     ----------
     module: any `nn.Module` that maps a batch (n, ...) to outputs (n, C), a function of each input alone (batch norm and dropout in eval mode).
-        It is copied and never modified.
+        It is never modified: copied where code of its own runs, its layers read in place where only torch's does.
     x, y: inputs (n, ...) and (m, ...), in the module's dtype; y = None means x.
     method: "jacobian" contracts per-example Jacobians; "products" differentiates along one output's gradient at a time; "structured" uses
         the outer-product form of linear and convolution layers, which never forms a gradient, and checks that the form holds; "auto"

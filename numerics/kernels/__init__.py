@@ -7,6 +7,7 @@ from .architectures.pooling import ConvolutionalKernels, convolutional_kernels
 from .fully_connected import (
     FullyConnectedDistances,
     FullyConnectedKernels,
+    TorchKernels,
     fully_connected_distances,
     fully_connected_kernels,
     nngp_kernel,
@@ -14,7 +15,6 @@ from .fully_connected import (
 )
 from .gram import GramPlan, fully_connected_gram, gram_plan
 from .neural_tangents import neural_tangents_kernels
-from .torch_gram import TorchKernels
 
 __all__ = [
     "ActivationKernels",

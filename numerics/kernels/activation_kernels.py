@@ -10,8 +10,9 @@ import numpy as np
 from ...theory.activations import Activation, resolve
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite
+from .arrays import Matrix
 from .duals.table import activation_slopes, dual_activation
-from .pairs import Matrix, input_state, ratio
+from .pairs import input_state, ratio
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import numpy as np
 
 from ...theory.activations import Activation, Numerical, resolve
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite, sample_size
-from .duals.table import activation_slopes, dual_activation, no_tangent_kernel
-from .pairs import DualState, Matrix, PairState, affine, input_state
-from .quadrature import converged
+from .arrays import Matrix, checked_rows, chosen_device, is_tensor
+from .pairs import input_state
+from .recursion import Recursion, Trained
 
-Dual = Callable[[PairState], DualState]
-Trained = Literal["all", "all but the readout bias", "readout", "hidden"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .arrays import Device
 
 _SMALLEST = 1e-150  # products of two squared norms must stay in float64's range
 
@@ -36,6 +38,16 @@ class FullyConnectedKernels:
     error: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class TorchKernels:
+    """What belongs to the NNGP kernel and to the tangent kernel, (n, m) each, as float64 tensors on the device that computed them: Gram
+    matrices or squared distances; `error` as in `FullyConnectedKernels`."""
+
+    nngp: Tensor
+    ntk: Tensor
+    error: float | None = None
+
+
 @dataclass(frozen=True)
 class FullyConnectedDistances:
     """k(x,x) + k(y,y) - 2 k(x,y) for the NNGP kernel and for the tangent kernel, (n, m), to all digits."""
@@ -44,37 +56,7 @@ class FullyConnectedDistances:
     ntk: Matrix
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """A checked call: the coordinates of the first layer, the activation, and sw, sb of the later layers."""
-
-    start: PairState
-    activation: Activation | Numerical
-    scales: tuple[tuple[float, float], ...]
-
-    def layers(self, function: Dual) -> Iterator[tuple[PairState, DualState, PairState, float, bool]]:
-        """For each hidden layer: state below, dual, state above, sw, and whether the layer above is the readout."""
-        state = self.start
-        for index, (weight, bias) in enumerate(self.scales):
-            dual = function(state)
-            above = affine(dual, weight, bias)
-            yield state, dual, above, weight, index == len(self.scales) - 1
-            state = above
-
-    def solve(self, compute: Callable[[Dual], tuple[Matrix, ...]]) -> tuple[tuple[Matrix, ...], float | None]:
-        """`compute` with the closed form of the dual, or with quadrature to the accuracy asked for, and its error."""
-        with np.errstate(over="ignore", invalid="ignore"):  # reported as one typed error
-            activation = self.activation
-            if isinstance(activation, Numerical):
-                return converged(activation, compute, self.start.gap.size * len(self.scales))
-            found = compute(lambda state: dual_activation(activation, state))
-        if not all(np.isfinite(kernel).all() for kernel in found):
-            raise InvalidInput(
-                "The kernels overflow float64.", "Bring inputs and scales nearer to 1 (inputs below 1e70)."
-            )
-        return found, None
-
-
+@overload
 def fully_connected_kernels(
     x: Any,
     y: Any = None,
@@ -84,7 +66,31 @@ def fully_connected_kernels(
     weight_scale: float | Sequence[float],
     bias_scale: float | Sequence[float],
     trained: Trained = "all",
-) -> FullyConnectedKernels:
+    device: None = None,
+) -> FullyConnectedKernels: ...
+@overload
+def fully_connected_kernels(
+    x: Any,
+    y: Any = None,
+    *,
+    depth: int,
+    activation: Activation | Numerical,
+    weight_scale: float | Sequence[float],
+    bias_scale: float | Sequence[float],
+    trained: Trained = "all",
+    device: Device,
+) -> TorchKernels: ...
+def fully_connected_kernels(
+    x: Any,
+    y: Any = None,
+    *,
+    depth: int,
+    activation: Activation | Numerical,
+    weight_scale: float | Sequence[float],
+    bias_scale: float | Sequence[float],
+    trained: Trained = "all",
+    device: Device | None = None,
+) -> FullyConnectedKernels | TorchKernels:
     """Infinite-width kernels of `depth` hidden layers between the rows of x (n, d) and y (m, d); y = None means y = x.
 
     `K^1 = sw^2 x.y/d + sb^2`, `K' = sw^2 V(K) + sb^2`, `T^1 = K^1`, `T' = K' + sw^2 Vd(K) T` with the derivative
@@ -94,34 +100,34 @@ def fully_connected_kernels(
     says which parameters T counts: all; all but the readout bias (T less sb^2); the readout (T = K); or the hidden
     layers under a frozen readout (T - K). Only with "all" is T - K the hidden layers' share, which Bayesian random
     network distillation rests on. float64 only: float32 loses half the digits that this recursion exists to keep.
-    Source: Jacot et al. 2018; Lee et al. 2018. Raises InvalidInput, also for squared norms outside 1e-150 to 1e150,
-    AssumptionViolated for a tangent kernel through sign, NumericalFailure for a quadrature that misses its tolerance.
+    `device`: None computes in NumPy; "cpu", "cuda" or "cuda:0" in torch there, by the same formulas, which gives `TorchKernels`, as a torch
+    tensor for x or y does, on its own device (QuadratureOf then needs functions of tensors; no gradients are kept).
+    Source: Jacot et al. 2018; Lee et al. 2018. Raises InvalidInput, also for squared norms outside 1e-150 to 1e150 and for a device that is
+    not there, AssumptionViolated for a tangent kernel through sign, NumericalFailure for a quadrature that misses its tolerance, MissingExtra
+    for a device without torch.
     """
-    problem = _problem(x, y, depth, activation, weight_scale, bias_scale)
+    problem = _problem(x, y, depth, activation, weight_scale, bias_scale, device)
     if trained not in get_args(Trained):
         raise InvalidInput(f"trained is {trained!r}.", f"Use one of {', '.join(map(repr, get_args(Trained)))}.")
-    (nngp, ntk), error = problem.solve(lambda dual: _kernels(problem, dual, trained))
-    return FullyConnectedKernels(nngp, ntk, error)
+    (nngp, ntk), error = problem.solve(lambda dual: problem.kernels(dual, trained))
+    return kernels_found(nngp, ntk, error)
 
 
-def _kernels(problem: _Problem, function: Dual, trained: Trained) -> tuple[Matrix, Matrix]:
-    ntk = problem.start.nngp
-    for _, dual, above, weight, last in problem.layers(function):
-        nngp = above.nngp
-        if trained == "readout":
-            ntk = nngp
-            continue
-        if dual.derivative is None:
-            raise no_tangent_kernel(problem.activation)
-        hidden = weight**2 * dual.derivative * ntk
-        if not last or trained == "all":
-            ntk = nngp + hidden
-        else:
-            ntk = hidden if trained == "hidden" else weight**2 * dual.value + hidden
-    return nngp, ntk
+def kernels_found(nngp: Matrix, ntk: Matrix, error: float | None = None) -> FullyConnectedKernels | TorchKernels:
+    """The result that belongs to arrays, or to tensors."""
+    found: Any = (nngp, ntk, error)
+    return TorchKernels(*found) if is_tensor(nngp) else FullyConnectedKernels(*found)
 
 
-def fully_connected_distances(x: Any, y: Any = None, **architecture: Any) -> FullyConnectedDistances:
+@overload
+def fully_connected_distances(
+    x: Any, y: Any = None, *, device: None = None, **architecture: Any
+) -> FullyConnectedDistances: ...
+@overload
+def fully_connected_distances(x: Any, y: Any = None, *, device: Device, **architecture: Any) -> TorchKernels: ...
+def fully_connected_distances(
+    x: Any, y: Any = None, *, device: Device | None = None, **architecture: Any
+) -> FullyConnectedDistances | TorchKernels:
     """Squared distances dK = K(x,x) + K(y,y) - 2 K(x,y) and dT of the features behind K and T, (n, m), without
     cancellation at any separation; arguments of `fully_connected_kernels` without `trained`.
 
@@ -131,45 +137,34 @@ def fully_connected_distances(x: Any, y: Any = None, **architecture: Any) -> Ful
     opposite inputs), the same with sums of features in place of distances. Raises as `fully_connected_kernels` does.
     Bias-free ReLU networks lose eps/separation of dT where inputs of different norm are collinear up to rounding.
     """
-    problem = _problem(x, y, **_architecture(**architecture))
+    problem = _problem(x, y, **_architecture(**architecture), device=device)
     if isinstance(problem.activation, Numerical):
         raise InvalidInput(
             "Distances need an activation with a closed form.", "Subtract the kernels, which are as exact as asked for."
         )
-    found, _ = problem.solve(lambda dual: _distances(problem, dual))
-    return FullyConnectedDistances(*found)
+    found: Any = problem.solve(problem.distances)[0]
+    return TorchKernels(*found) if is_tensor(found[0]) else FullyConnectedDistances(*found)
 
 
-def _distances(problem: _Problem, function: Dual) -> tuple[Matrix, Matrix]:
-    state, activation = problem.start, problem.activation
-    assert not isinstance(activation, Numerical)
-    a, b, difference, ntk = state.a, state.b, state.difference, state.nngp
-    distance, total = state.squared_distance, state.squared_sum
-    for below, dual, above, weight, _ in problem.layers(function):
-        slopes, w, vd = activation_slopes(activation, below), weight**2, dual.derivative
-        assert vd is not None
-        mixed = slopes.difference * difference / 2
-        hidden = vd * distance + (a + b) / 2 * slopes.distance + mixed
-        if below is problem.start:
-            hidden = np.where(vd < 0, -vd * total + (a + b) / 2 * slopes.sum + mixed, hidden)
-        hidden = np.where(vd * ntk < 0, slopes.a * a + slopes.b * b - 2 * vd * ntk, hidden)
-        distance, ntk = above.squared_distance + w * hidden, above.nngp + w * vd * ntk
-        difference = above.difference + w * ((slopes.a + slopes.b) * difference / 2 + slopes.difference * (a + b) / 2)
-        a, b, state = above.a + w * slopes.a * a, above.b + w * slopes.b * b, above
-    return state.squared_distance, distance
-
-
-def nngp_kernel(x: Any, y: Any = None, **architecture: Any) -> Matrix:
+@overload
+def nngp_kernel(x: Any, y: Any = None, *, device: None = None, **architecture: Any) -> Matrix: ...
+@overload
+def nngp_kernel(x: Any, y: Any = None, *, device: Device, **architecture: Any) -> Tensor: ...
+def nngp_kernel(x: Any, y: Any = None, *, device: Any = None, **architecture: Any) -> Any:
     """Covariance of the network's output at initialisation, (n, m); arguments of `fully_connected_kernels` without
     `trained`."""
-    problem = _problem(x, y, **_architecture(**architecture))
-    (nngp,), _ = problem.solve(lambda dual: ([above for _, _, above, _, _ in problem.layers(dual)][-1].nngp,))
+    problem = _problem(x, y, **_architecture(**architecture), device=device)
+    (nngp,), _ = problem.solve(problem.nngp)
     return nngp
 
 
-def ntk_kernel(x: Any, y: Any = None, **architecture: Any) -> Matrix:
+@overload
+def ntk_kernel(x: Any, y: Any = None, *, device: None = None, **architecture: Any) -> Matrix: ...
+@overload
+def ntk_kernel(x: Any, y: Any = None, *, device: Device, **architecture: Any) -> Tensor: ...
+def ntk_kernel(x: Any, y: Any = None, *, device: Any = None, **architecture: Any) -> Any:
     """Neural tangent kernel of the infinitely wide network, (n, m); arguments of `fully_connected_kernels`."""
-    return fully_connected_kernels(x, y, **architecture).ntk
+    return fully_connected_kernels(x, y, **architecture, device=device).ntk
 
 
 def _architecture(
@@ -179,13 +174,13 @@ def _architecture(
 
 
 def _problem(
-    x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any
-) -> _Problem:
-    left, right, sw, sb = checked_architecture(x, y, depth, activation, weight_scale, bias_scale)
+    x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any, device: Any
+) -> Recursion:
+    left, right, sw, sb = checked_architecture(x, y, depth, activation, weight_scale, bias_scale, device)
     with np.errstate(over="ignore", invalid="ignore"):
         state = input_state(left, right, sw[0], sb[0])
     require_norms(state.a, state.b)
-    return _Problem(state, activation, tuple(zip(sw[1:], sb[1:], strict=True)))
+    return Recursion(state, activation, tuple(zip(sw[1:], sb[1:], strict=True)), symmetric=y is None)
 
 
 def layer_scales(name: str, value: float | Sequence[float], depth: int) -> tuple[float, ...]:
@@ -208,24 +203,17 @@ def checked_scales(depth: int, weight_scale: Any, bias_scale: Any) -> tuple[tupl
     return layer_scales("weight_scale", weight_scale, depth), layer_scales("bias_scale", bias_scale, depth)
 
 
-def _inputs(name: str, value: Any) -> Matrix:
-    if getattr(value, "dtype", None) in (np.dtype(np.float32), np.dtype(np.float16)):
-        raise InvalidInput(f"{name} is {value.dtype}.", "Kernels are computed in float64: pass float64 inputs.")
-    array = finite(name, value, ndim=2)
-    if not array.shape[0] or not array.shape[1]:
-        raise InvalidInput(f"{name} has shape {array.shape}.", "Pass at least one row and one column.")
-    return array
-
-
 def checked_architecture(
-    x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any
+    x: Any, y: Any, depth: int, activation: Activation | Numerical, weight_scale: Any, bias_scale: Any, device: Any
 ) -> tuple[Matrix, Matrix, tuple[float, ...], tuple[float, ...]]:
-    """Inputs as float64 (x twice for y = None) and one sw and sb per layer, of a known activation. Raises InvalidInput."""
+    """Inputs as float64 (x twice for y = None), tensors where a device or tensors are given, and one sw and sb per layer, of a known activation.
+    Raises InvalidInput, and MissingExtra for a device without torch."""
+    place = chosen_device(device, x, y)
     sw, sb = checked_scales(depth, weight_scale, bias_scale)
     if not isinstance(activation, Numerical):
         resolve(activation)
-    left = _inputs("x", x)
-    right = left if y is None else _inputs("y", y)
+    left = checked_rows("x", x, place)
+    right = left if y is None else checked_rows("y", y, place)
     if left.shape[1] != right.shape[1]:
         raise InvalidInput(f"x has {left.shape[1]} columns and y has {right.shape[1]}.", "Both need the same features.")
     return left, right, sw, sb
@@ -235,11 +223,3 @@ def require_norms(*norms: Matrix) -> None:
     """Refuse squared norms whose products leave float64's range from below. Raises InvalidInput."""
     if any(((values > 0) & (values < _SMALLEST)).any() for values in norms):
         raise InvalidInput("A squared norm of the first layer is below 1e-150.", "Bring inputs and scales nearer to 1.")
-
-
-def kernels_from_state(
-    state: PairState, activation: Activation, scales: tuple[tuple[float, float], ...], *, nngp_only: bool
-) -> tuple[Matrix, Matrix]:
-    """(nngp, ntk) of a tile whose first layer is `state`; with `nngp_only` the second is the first again."""
-    problem = _Problem(state, activation, scales)
-    return _kernels(problem, lambda s: dual_activation(activation, s), "readout" if nngp_only else "all")

@@ -1,13 +1,11 @@
-"""Coordinates of a pair of inputs in which kernels of nearly equal inputs keep their digits (`iw.gap_propagation`)."""
+"""Coordinates of a pair of inputs in which kernels of nearly equal inputs keep their digits (`iw.gap_propagation`); arrays or tensors."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Matrix = NDArray[np.float64]
+from .arrays import Matrix, block, empty, functions_of, inner
 
 _BLOCK = 1 << 21  # float64 entries of one block of input differences: 16 MiB
 _CACHED = 1 << 15  # float64 entries of a block that stays in cache: 256 KiB
@@ -31,7 +29,7 @@ class PairState:
     @property
     def scale(self) -> Matrix:
         """sqrt(ab), exact for a = b."""
-        return np.sqrt(self.a * self.b)
+        return _root(self.a * self.b)
 
     @property
     def cogap(self) -> Matrix:
@@ -51,7 +49,7 @@ class PairState:
     @property
     def root_difference(self) -> Matrix:
         """sqrt a - sqrt b."""
-        return ratio(self.difference, np.sqrt(self.a) + np.sqrt(self.b))
+        return ratio(self.difference, _root(self.a) + _root(self.b))
 
     @property
     def nngp(self) -> Matrix:
@@ -75,8 +73,8 @@ class PairState:
 
     def folded(self) -> PairState:
         """The coordinates of |K|: x and y, or x and -y where those are closer."""
-        gap, cogap = self.gap, self.cogap
-        return PairState(self.a, self.b, self.difference, np.minimum(gap, cogap), np.maximum(gap, cogap))
+        gap, cogap, xp = self.gap, self.cogap, functions_of(self.gap)
+        return PairState(self.a, self.b, self.difference, xp.minimum(gap, cogap), xp.maximum(gap, cogap))
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,12 @@ class DualState:
     @property
     def value(self) -> Matrix:
         """V(x,y), shape (n,m)."""
-        return np.sqrt(self.a * self.b) - self.gap
+        return _root(self.a * self.b) - self.gap
 
     @property
     def squared_distance(self) -> Matrix:
         """V(x,x) + V(y,y) - 2 V(x,y), shape (n,m)."""
-        return ratio(self.difference, np.sqrt(self.a) + np.sqrt(self.b)) ** 2 + 2 * self.gap
+        return ratio(self.difference, _root(self.a) + _root(self.b)) ** 2 + 2 * self.gap
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,8 @@ class SlopeState:
 
 def half_angle(gap: Matrix, cogap: Matrix) -> Matrix:
     """2 atan sqrt(gap/cogap), the angle in [0, pi] with these gaps; gaps below 0 are rounding of 0."""
-    return 2 * np.arctan2(np.sqrt(np.maximum(gap, 0.0)), np.sqrt(np.maximum(cogap, 0.0)))
+    xp = functions_of(gap)
+    return 2 * xp.arctan2(xp.sqrt(gap.clip(0.0)), xp.sqrt(cogap.clip(0.0)))
 
 
 def gap_of_distance(a: Matrix, b: Matrix, difference: Matrix, squared_distance: Matrix) -> Matrix:
@@ -126,38 +125,44 @@ def gap_of_distance(a: Matrix, b: Matrix, difference: Matrix, squared_distance: 
 
     Exact to rounding relative to the squared distance; negative by that much where features are nearly collinear.
     """
-    root_difference = ratio(difference, np.sqrt(a) + np.sqrt(b))
-    return np.where(a * b == 0, 0.0, (squared_distance - root_difference**2) / 2)
+    xp = functions_of(squared_distance)
+    root_difference = ratio(difference, xp.sqrt(a) + xp.sqrt(b))
+    return xp.where(a * b == 0, 0.0, (squared_distance - root_difference**2) / 2)
 
 
 def ratio(numerator: Matrix, denominator: Matrix) -> Matrix:
     """numerator / denominator with 0/0 = 0: every such quotient belongs to a pair of zero feature vectors."""
-    safe = np.where(denominator == 0, 1.0, denominator)
-    return np.where(denominator == 0, 0.0, numerator / safe)
+    xp = functions_of(denominator)
+    safe = xp.where(denominator == 0, 1.0, denominator)
+    return xp.where(denominator == 0, 0.0, numerator / safe)
+
+
+def _root(values: Matrix) -> Matrix:
+    return functions_of(values).sqrt(values)
 
 
 def input_state(x: Matrix, y: Matrix, weight_scale: float, bias_scale: float) -> PairState:
     """Coordinates of the first pre-activation, `K = sw^2 x.y/d + sb^2`, of all pairs of rows of x (n,d) and y (m,d)."""
     a = squared_norms(x, weight_scale, bias_scale)[:, None]
     b = squared_norms(y, weight_scale, bias_scale)[None, :]
-    difference, gap, cogap = (np.empty((len(x), len(y))) for _ in range(3))
-    rows = max(1, _BLOCK // max(1, y.size))
+    difference, gap, cogap = (empty(x, len(x), len(y)) for _ in range(3))
+    rows = max(1, block(x, _BLOCK) // max(1, math.prod(y.shape)))
     for start in range(0, x.shape[0], rows):
-        block = slice(start, start + rows)
-        difference[block], gap[block], cogap[block] = pair_coordinates(
-            x[block, None, :], y[None, :, :], a[block], b, weight_scale, bias_scale
+        part = slice(start, start + rows)
+        difference[part], gap[part], cogap[part] = pair_coordinates(
+            x[part, None, :], y[None, :, :], a[part], b, weight_scale, bias_scale
         )
     return PairState(a, b, difference, gap, cogap)
 
 
 def squared_norms(x: Matrix, weight_scale: float, bias_scale: float) -> Matrix:
     """K(x,x) of the first layer, (n,)."""
-    factor, norms = weight_scale / np.sqrt(x.shape[1]), np.empty(len(x))
-    rows = max(1, _CACHED // x.shape[1])
+    factor, norms = weight_scale / math.sqrt(x.shape[1]), empty(x, len(x))
+    rows = max(1, block(x, _CACHED) // x.shape[1])
     for start in range(0, len(x), rows):
         scaled = factor * x[start : start + rows]
         scaled *= scaled
-        norms[start : start + rows] = scaled.sum(axis=1)
+        norms[start : start + rows] = scaled.sum(1)
     norms += bias_scale**2
     return norms
 
@@ -172,18 +177,18 @@ def pair_coordinates(
     v = |Y| X + |X| Y, the gap is |w|^2 / (2 |X||Y|) and its complement |v|^2 / (2 |X||Y|). Both are written with the
     shorter vector S, `w = |S| (X - Y) - (|X| - |Y|) S`, so that neither equal nor very different norms cancel.
     """
-    factor = weight_scale / np.sqrt(x.shape[-1])
+    factor, xp = weight_scale / math.sqrt(x.shape[-1]), functions_of(x)
     delta, total = factor * (x - y), factor * (x + y)
-    difference = np.einsum("...d,...d->...", delta, total)
-    q = ratio(difference, np.sqrt(a) + np.sqrt(b))  # |X| - |Y|
-    shorter = factor * np.where((a <= b)[..., None], x, y)
-    norm = np.sqrt(np.minimum(a, b))
+    difference = inner(delta, total)
+    q = ratio(difference, xp.sqrt(a) + xp.sqrt(b))  # |X| - |Y|
+    shorter = factor * xp.where((a <= b)[..., None], x, y)
+    norm = xp.sqrt(xp.minimum(a, b))
     w = norm[..., None] * delta - q[..., None] * shorter
-    v = norm[..., None] * total + np.abs(q)[..., None] * shorter
+    v = norm[..., None] * total + abs(q)[..., None] * shorter
     # the bias coordinate: its difference is 0, its sum 2 sb
-    w2 = np.sum(w**2, axis=-1) + (bias_scale * q) ** 2
-    v2 = np.sum(v**2, axis=-1) + (bias_scale * (2 * norm + np.abs(q))) ** 2
-    twice = 2 * np.sqrt(a * b)
+    w2 = (w**2).sum(-1) + (bias_scale * q) ** 2
+    v2 = (v**2).sum(-1) + (bias_scale * (2 * norm + abs(q))) ** 2
+    twice = 2 * xp.sqrt(a * b)
     return difference, ratio(w2, twice), ratio(v2, twice)
 
 
@@ -194,8 +199,8 @@ def affine(dual: DualState, weight_scale: float, bias_scale: float) -> PairState
     """
     w, s = weight_scale**2, bias_scale**2
     p, q, difference = w * dual.a, w * dual.b, w * dual.difference
-    root_difference = ratio(difference, np.sqrt(p) + np.sqrt(q))
+    root_difference = ratio(difference, _root(p) + _root(q))
     a, b = p + s, q + s
-    bent = ratio(s * root_difference**2, np.sqrt(a * b) + np.sqrt(p * q) + s)
+    bent = ratio(s * root_difference**2, _root(a * b) + _root(p * q) + s)
     cogap = None if dual.known_cogap is None else w * dual.known_cogap + bent + 2 * s
     return PairState(a, b, difference, w * dual.gap + bent, cogap)

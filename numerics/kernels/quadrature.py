@@ -10,6 +10,7 @@ where u or v changes sign), Gauss-Legendre in r on [0, 12] for smooth f of polyn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,8 @@ from scipy.special import expit
 
 from ...theory.activations import Numerical, Quadrature
 from ...theory.errors import InvalidInput, NumericalFailure
-from .pairs import DualState, Matrix, PairState, gap_of_distance
+from .arrays import Matrix, block, functions_of, is_tensor, placed, require_finite
+from .pairs import DualState, PairState, gap_of_distance
 
 RADIUS = 12.0
 LEVELS = ((32, 24), (64, 48), (128, 96), (256, 192), (512, 384))  # nodes in psi and in r
@@ -30,15 +32,23 @@ _BLOCK = 1 << 20  # float64 entries of one block: 8 MiB
 Function = Callable[[Any], Any]
 
 
-def _sigmoid_slope(z: Matrix) -> Matrix:
-    return expit(z) * expit(-z)
+def _sigmoid(z: Any) -> Any:
+    return functions_of(z).special.expit(z) if is_tensor(z) else expit(z)
+
+
+def _sigmoid_slope(z: Any) -> Any:
+    return _sigmoid(z) * _sigmoid(-z)
+
+
+def _softplus(z: Any) -> Any:
+    return functions_of(z).logaddexp(z.new_zeros(()), z) if is_tensor(z) else np.logaddexp(0.0, z)
 
 
 NAMED: dict[str, tuple[Function, Function]] = {
-    "tanh": (np.tanh, lambda z: 4 * _sigmoid_slope(2 * z)),
-    "sigmoid": (expit, _sigmoid_slope),
-    "silu": (lambda z: z * expit(z), lambda z: expit(z) + z * _sigmoid_slope(z)),
-    "softplus": (lambda z: np.logaddexp(0.0, z), expit),
+    "tanh": (lambda z: functions_of(z).tanh(z), lambda z: 4 * _sigmoid_slope(2 * z)),
+    "sigmoid": (_sigmoid, _sigmoid_slope),
+    "silu": (lambda z: z * _sigmoid(z), lambda z: _sigmoid(z) + z * _sigmoid_slope(z)),
+    "softplus": (_softplus, _sigmoid),
 }
 
 
@@ -58,11 +68,12 @@ def quadrature_dual(activation: Numerical, state: PairState, nodes: tuple[int, i
     phi, slope, kink = functions(activation)
     radii, weights = _half_line(nodes[1])
     gauss = weights * np.exp(-(radii**2) / 2) / np.sqrt(2 * np.pi)
-    z, w = np.concatenate([radii, -radii]), np.concatenate([gauss, gauss])
-    at_a, at_b = (_values(phi, np.sqrt(v)[..., None] * z) for v in (state.a, state.b))
+    xp = functions_of(state.gap)
+    z, w = (placed(np.concatenate(halves), state.gap) for halves in ((radii, -radii), (gauss, gauss)))
+    at_a, at_b = (_values(phi, xp.sqrt(v)[..., None] * z) for v in (state.a, state.b))
     a, b = at_a**2 @ w, at_b**2 @ w
-    difference = np.empty_like(state.gap)
-    rows = max(1, _BLOCK // max(1, at_b.size))
+    difference = xp.empty_like(state.gap)
+    rows = max(1, block(state.gap, _BLOCK) // max(1, math.prod(at_b.shape)))
     for start in range(0, len(at_a), rows):
         left = at_a[start : start + rows]
         difference[start : start + rows] = ((left - at_b) * (left + at_b)) @ w
@@ -86,9 +97,8 @@ def converged(
     for nodes in LEVELS:
         if nodes[0] * nodes[1] * pairs > _BUDGET:
             break
-        found = compute(lambda state, nodes=nodes: quadrature_dual(activation, state, nodes))  # type: ignore[misc]
-        if not all(np.isfinite(matrix).all() for matrix in found):
-            raise InvalidInput("The kernels overflow float64.", "Bring inputs and scales nearer to 1.")
+        found = compute(lambda state, nodes=nodes: quadrature_dual(activation, state, nodes))  # type: ignore[misc]  # a lambda with a default
+        require_finite(*found)
         if before is not None:
             change = max(_change(new, old) for new, old in zip(found, before, strict=True))
             if change <= activation.tolerance:
@@ -101,8 +111,8 @@ def converged(
 
 
 def _change(new: Matrix, old: Matrix) -> float:
-    scale = float(np.abs(new).max())
-    return float(np.abs(new - old).max()) / scale if scale else 0.0
+    scale = float(abs(new).max())
+    return float(abs(new - old).max()) / scale if scale else 0.0
 
 
 @lru_cache
@@ -117,8 +127,8 @@ def _half_line(count: int) -> tuple[Matrix, Matrix]:
 
 
 def _values(function: Function, z: Matrix) -> Matrix:
-    found = np.asarray(function(z), dtype=np.float64)
-    if found.shape != z.shape or not np.isfinite(found).all():
+    found: Any = _of_tensor(function, z) if is_tensor(z) else np.asarray(function(z), dtype=np.float64)
+    if found.shape != z.shape or not functions_of(z).isfinite(found).all():
         raise InvalidInput(
             "The activation does not map finite arrays to finite arrays of their shape.",
             "Check function and derivative.",
@@ -126,27 +136,45 @@ def _values(function: Function, z: Matrix) -> Matrix:
     return found
 
 
+def _of_tensor(function: Function, z: Any) -> Any:
+    """A user's function of a tensor. Raises InvalidInput where it was written for arrays."""
+    try:
+        found = function(z)
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise InvalidInput(
+            f"The activation does not take tensors: {error}",
+            "Write function and derivative with torch for a device, or leave out device.",
+        ) from error
+    if not is_tensor(found) or found.dtype != z.dtype or found.device != z.device:
+        raise InvalidInput(
+            "The activation does not give float64 tensors on the device of its argument.",
+            "Write function and derivative with torch for a device, or leave out device.",
+        )
+    return found.detach()
+
+
 def _plane(
     phi: Function, slope: Function, kink: bool, state: PairState, nodes: tuple[int, int]
 ) -> tuple[Matrix, Matrix]:
     """E (phi(u) - phi(v))^2 and E phi'(u) phi'(v), shape (n,m)."""
+    xp = functions_of(state.gap)
     radii, weights = _half_line(nodes[1])
-    weights = weights * radii * np.exp(-(radii**2) / 2)
+    radii, weights = (placed(v, state.gap) for v in (radii, weights * radii * np.exp(-(radii**2) / 2)))
     shape = state.gap.shape
-    sizes = [np.sqrt(np.broadcast_to(v, shape)).ravel() for v in (state.a, state.b)]
-    angle = np.broadcast_to(state.angle, shape).ravel()
-    distance, derivative = np.empty(angle.size), np.empty(angle.size)
+    sizes = [xp.sqrt(xp.broadcast_to(v, shape)).ravel() for v in (state.a, state.b)]
+    angle = xp.broadcast_to(state.angle, shape).ravel()
+    distance, derivative = xp.empty_like(angle), xp.empty_like(angle)
     turns, shares = _angles(angle, nodes[0], kink)
-    rows = max(1, _BLOCK // radii.size)
-    for start in range(0, angle.size, rows):
-        block = slice(start, start + rows)
-        ra, rb = (size[block, None] * radii for size in sizes)
-        far, near = np.zeros(len(ra)), np.zeros(len(ra))
-        for psi, share in zip(turns[:, block], shares[:, block], strict=True):
-            u, v = ra * np.cos(psi)[:, None], rb * np.cos(psi - angle[block])[:, None]
+    rows = max(1, block(angle, _BLOCK) // len(radii))
+    for start in range(0, len(angle), rows):
+        part = slice(start, start + rows)
+        ra, rb = (size[part, None] * radii for size in sizes)
+        far, near = xp.zeros_like(angle[part]), xp.zeros_like(angle[part])
+        for psi, share in zip(turns[:, part], shares[:, part], strict=True):
+            u, v = ra * xp.cos(psi)[:, None], rb * xp.cos(psi - angle[part])[:, None]
             far += share * ((_values(phi, u) - _values(phi, v)) ** 2 @ weights)
             near += share * ((_values(slope, u) * _values(slope, v)) @ weights)
-        distance[block], derivative[block] = far, near
+        distance[part], derivative[part] = far, near
     return distance.reshape(shape), derivative.reshape(shape)
 
 
@@ -155,14 +183,16 @@ def _angles(angle: Matrix, count: int, kink: bool) -> tuple[Matrix, Matrix]:
 
     With a kink: Gauss-Legendre between the zeros of cos psi and of cos(psi - t), at -pi/2, t - pi/2, pi/2, t + pi/2.
     """
+    xp = functions_of(angle)
     if not kink:
-        psi = 2 * np.pi * np.arange(count) / count
-        return np.broadcast_to(psi[:, None], (count, angle.size)), np.full((count, angle.size), 1 / count)
-    nodes, weights = _legendre(count // 2)
+        psi = placed(2 * np.pi * np.arange(count) / count, angle)
+        turn = xp.broadcast_to(psi[:, None], (count, len(angle)))
+        return turn, xp.broadcast_to(xp.full_like(psi, 1 / count)[:, None], turn.shape)
+    nodes, weights = (placed(v, angle) for v in _legendre(count // 2))
     turns, shares = [], []
-    quarter, none = np.pi / 2, np.zeros_like(angle)
+    quarter, none = np.pi / 2, xp.zeros_like(angle)
     for start, length in ((none - quarter, angle), (angle - quarter, np.pi - angle)):
         for half in (0.0, np.pi):
             turns.append(start + half + length * nodes[:, None])
             shares.append(length * weights[:, None] / (2 * np.pi))
-    return np.concatenate(turns), np.concatenate(shares)
+    return xp.concatenate(turns), xp.concatenate(shares)

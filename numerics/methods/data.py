@@ -46,6 +46,16 @@ def gather(data: Any) -> tuple[Tensor, Tensor]:
     return x, y
 
 
+def place(device: str | torch.device) -> torch.device:
+    """The device of that name, if tensors can be made on it. Raises `InvalidInput`."""
+    if not isinstance(device, (str, torch.device)):
+        raise InvalidInput(f"The device is {device!r}.", 'Name it, for example "cpu".')
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInput(f"The device {device!r} cannot be used: {error}", "Choose another device.") from error
+
+
 def check_inputs(x: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """`x` if it is a finite batch of the given dtype (integer inputs pass, for embeddings) on the given device."""
     if not isinstance(x, Tensor):

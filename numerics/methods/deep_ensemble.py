@@ -15,7 +15,8 @@ Choices and their origin.
   members = 10           deep ensembles use 5 to 10; a variance within 20 percent takes about 200
   noise_variance = 0     the theory's interpolating ensemble
   tolerance = 1e-4       the residual that is left moves a variance by 1e-4 of itself or so
-  max_steps = 20000      never reached by networks that are wide enough; then it is an error, not a warning
+  max_steps = 20000      reached where inputs are nearly equal and no noise is declared, or the network cannot interpolate: an error, not a
+                         warning; `progress` is told beforehand what the linearisation would take
   momentum = "auto"      with noise heavy ball at its best for the data, (2/(sqrt L + sqrt l))^2 and ((sqrt L - sqrt l)/(sqrt L + sqrt l))^2 for
                          L the largest eigenvalue + noise_variance, over 0.8 because finite networks' kernels move, and l = noise_variance: the
                          minimum is unique, and it takes 2 to 6 times fewer steps. Without noise plain descent at 0.8 of 2/L: an interpolating

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...theory.errors import InvalidInput, NumericalFailure
 from ..training.step_size import heavy_ball, require_below_limit
+from .foreseen_steps import foreseen_steps
 from .normal_parametrisation import NormalModule, Normals
 from .tangent_spectrum import tangent_spectrum
 
@@ -29,11 +30,13 @@ Momentum = float | Literal["auto", "spectrum"]
 
 @dataclass(frozen=True)
 class DescentProgress:
-    """`step` of at most `steps`; `gradient`: the largest relative gradient among the members."""
+    """`step` of at most `steps`; `gradient`: the largest relative gradient (without penalty: residual) among the members; `foreseen`: see
+    `foreseen_steps`, nan where nothing is."""
 
     step: int
     steps: int
     gradient: float
+    foreseen: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,12 @@ def _descend(
         return {name: factor.view(-1, *[1] * (start[name].ndim - 1)) for name in names}
 
     steps, memories = shaped(step), shaped(memory)
+    judged = not penalty and not heavy
+
+    def ahead() -> float:
+        return foreseen_steps(module, start, x, goal, step, tolerance) if judged else math.nan
+
+    foreseen = math.nan if progress is None else ahead()
 
     def residual_and_gradient(normals: Normals, wanted: Tensor) -> tuple[Tensor, Normals]:
         found: Any = torch.func.vjp(lambda w: module.call(w, x), normals)
@@ -131,7 +140,7 @@ def _descend(
             relative = size / first_gradient if penalty else residual / first_residual
             worst = float(relative.max())
             if progress is not None and count % 50 == 0:
-                progress(DescentProgress(count, max_steps, worst))
+                progress(DescentProgress(count, max_steps, worst, foreseen))
             if not worst < ceiling:
                 raise (_Unfit if heavy else NumericalFailure)(
                     f"Descent diverged in step {count}: the relative {'gradient' if penalty else 'residual'} is {worst:.1e}.",
@@ -159,9 +168,12 @@ def _descend(
                         normals[name] += speeds[name].mul_(memories[name]).sub_(steps[name] * gradient[name])
                     else:
                         normals[name] -= steps[name] * gradient[name]
+    needed = ahead()
+    slow = f" Its linearisation would take {needed:.2g} steps, or more." if needed > max_steps else ""
     raise NumericalFailure(
-        f"After {max_steps} steps the relative {'gradient' if penalty else 'residual'} is {worst:.1e}, not {tolerance:g}.",
-        "Raise max_steps, widen the network (it must be able to interpolate), or declare a noise_variance.",
+        f"After {max_steps} steps the relative {'gradient' if penalty else 'residual'} is {worst:.1e}, not {tolerance:g}.{slow}",
+        "Raise max_steps or the tolerance, move inputs that are nearly equal apart, widen the network (it must be able to interpolate), or "
+        "declare a noise_variance.",
     )
 
 

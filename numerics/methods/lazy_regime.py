@@ -69,7 +69,7 @@ def label_dependence(
     if config.members < LEAST:
         raise InvalidInput(
             f"members is {config.members}.",
-            "Take a multiple of ten, at least 50: an interval is formed over ten groups.",
+            f"Take at least {LEAST}: the interval takes the members' paired differences for nearly normal.",
         )
     check_inputs(x, module.network.dtype, module.network.device)
     outputs(module.network, x[:1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import torch
@@ -49,11 +50,17 @@ def freeze(model: nn.Module, device: str | torch.device, *, share_parameters: bo
     """Copy `model` to `device`. Raises `InvalidInput` where its output is not a deterministic function of one input.
 
     share_parameters: the copy has modules and buffers of its own, but reads the parameters of plain layers where they lie (if they are on the
-    device already): for what is computed at once and not kept.
+    device already, and nothing in the model could write to them): for what is computed at once and not kept.
     """
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"The model is a {type(model).__name__}.", "Pass a torch.nn.Module.")
     _refuse_batch_dependence(model)
+    for name, part in model.named_modules():
+        if "forward" in vars(part) and not isinstance(part.forward, MethodType):
+            raise InvalidInput(
+                f"The forward pass of {name or type(model).__name__!r} was replaced by a function, which a copy would share with your module.",
+                "Define it in a subclass, or as a bound method.",
+            )
     if any(
         isinstance(value, UninitializedParameter | UninitializedBuffer)
         for value in [*model.parameters(), *model.buffers()]
@@ -86,8 +93,11 @@ def freeze(model: nn.Module, device: str | torch.device, *, share_parameters: bo
 def _aliases(model: nn.Module) -> dict[int, Any]:
     """The parameters of plain layers, on the same memory, as a memo by which `copy.deepcopy` takes them for copies already made.
 
-    Other modules may write to their parameters when they are called (`nn.Embedding` with max_norm does): theirs are copied.
+    Torch's own modules write at most to their own parameters when they are called (`nn.Embedding` with max_norm does): those that are not
+    plain layers have theirs copied. A forward pass or a hook that is not torch's may write to any parameter: then all are copied.
     """
+    if not all(_is_torchs_own(part) for part in model.modules()):
+        return {}
     plain, others = {}, set()
     for part in model.modules():
         for value in part.parameters(recurse=False):
@@ -100,6 +110,13 @@ def _aliases(model: nn.Module) -> dict[int, Any]:
         for key, value in plain.items()
         if key not in others
     }
+
+
+def _is_torchs_own(part: nn.Module) -> bool:
+    """Whether what runs when the module is called is torch's code alone."""
+    own = type(part).__module__.startswith("torch.nn.modules.") and "forward" not in vars(part)
+    hooks = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    return own and not any(getattr(part, name, None) for name in hooks)
 
 
 def _refuse_batch_dependence(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...theory.errors import InvalidInput
-from .data import check_inputs, check_regression_targets, gather, generator
+from .data import check_inputs, check_regression_targets, gather, generator, place
 from .descent import AUTO, SPECTRUM, check_momentum, stopping
 from .files import read_facts, read_posterior, write_posterior
 from .normal_parametrisation import NormalModule, Normals, normal_module, widened
@@ -66,14 +66,10 @@ def module_of(
     model: nn.Module, x: Any, config: WideConfig, device: str | torch.device, heads: int | None = None
 ) -> NormalModule:
     """The module, after a look at the inputs."""
-    try:
-        place = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidInput(f"The device {device!r} cannot be used: {error}", "Choose another device.") from error
-    check_inputs(x.to(place) if isinstance(x, Tensor) else x, torch.float64, place)
-    return normal_module(
-        model, x.to(place), weight_std=config.weight_std, bias_std=config.bias_std, device=device, heads=heads
-    )
+    where = place(device)
+    x = x.to(where) if isinstance(x, Tensor) else x
+    check_inputs(x, torch.float64, where)
+    return normal_module(model, x, weight_std=config.weight_std, bias_std=config.bias_std, device=device, heads=heads)
 
 
 def identity_covariance(variance: Tensor, outputs: int) -> Tensor:

@@ -12,14 +12,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.func import jvp
 
 from ...theory.errors import InvalidInput
 from ...theory.validation import sample_size
-from ..networks.fully_connected import Parameters, Trace, forward, initialise
+from ..networks.fully_connected import Parameters, forward, initialise
 from ..randomness import sub_seed
 from .linearised import solve_kernel
 from .pooled import Descent, Problem, features, read, tangent_kernel, train_both
+from .readout_covariance import covariance_of_readout, covariance_of_start, left_over, per_head, tangent_target
 
 Directions = Literal["shared", "separate"]
 _ENTRIES = 1 << 22  # of the largest tensor of a chunk: 32 MiB
@@ -34,9 +34,15 @@ class PairedErrors:
 
 
 def distillation(
-    problem: Problem, *, members: int, seed: int, device: str = "cpu", descent: Descent | None = None
+    problem: Problem,
+    *,
+    members: int,
+    seed: int,
+    device: str = "cpu",
+    descent: Descent | None = None,
+    centred: bool = False,
 ) -> PairedErrors:
-    """Predictors u trained on frozen targets g: squared errors (u - g)^2, mean over the heads.
+    """Predictors u trained on frozen targets g: squared errors (u - g)^2, mean over the heads; of u - u0 for `centred` predictors.
 
     `linearised` is the expectation given the hidden layers and, for one hidden layer, the sizes of the predictor's readout weights:
     the tangent kernel depends neither on the signs of a unit's weights to all heads, on the readout's bias, nor on g. `descent` None
@@ -49,8 +55,8 @@ def distillation(
             for name in ("predictor", "target")
         )
         frozen = forward(problem.network, g, problem.points)
-        prior = _covariance_of_readout(problem, features(problem, frozen))
-        found.append(_errors(problem, u, read(problem, frozen), _per_head(prior, problem), descent))
+        prior = per_head(covariance_of_readout(problem, features(problem, frozen)), problem.network.outputs)
+        found.append(_errors(problem, u, read(problem, frozen), prior, descent, centred=centred))
     return _joined(found)
 
 
@@ -88,7 +94,7 @@ def bayesian_distillation(
                 initialise(problem.network, count, seed=sub_seed(seed, start, "psi", k), device=device)
                 for k in range(heads if directions == "separate" else 1)
             ]
-            products = [_tangent(problem, theta, psi, zeroed=zeroed) for psi in draws]
+            products = [tangent_target(problem, theta, psi, zeroed=zeroed) for psi in draws]
             target = products[0] if len(products) == 1 else torch.stack([t[:, :, k] for k, t in enumerate(products)], 2)
         found.append(_errors(problem, theta, target, prior, descent, kernel=kernel))
     return _joined(found)
@@ -142,7 +148,8 @@ def gaps(
         linear, end = train_both(problem, f, goal, descent or Descent())
         solved = linear.solution(goal)
         found.append([((a - b) ** 2).mean(dim=(1, 2)) for a, b in ((end, solved), (solved, linear.initial_test))])
-    return tuple(torch.cat(column) for column in zip(*found, strict=True))  # type: ignore[return-value]
+    gap, learned = (torch.cat(column) for column in zip(*found, strict=True))
+    return gap, learned
 
 
 def step_differences(
@@ -202,8 +209,10 @@ def _errors(
     descent: Descent | None,
     *,
     kernel: Tensor | None = None,
+    centred: bool = False,
 ) -> PairedErrors:
-    """`prior`: covariance of the target (R, inputs K, inputs K) given what the linearised expectation is conditioned on."""
+    """`prior`: covariance of the target (R, inputs K, inputs K) given what the linearised expectation is conditioned on. A centred predictor
+    u - u0 is u trained on the target plus u0: its own start does not count."""
     tests, heads = problem.tests, problem.network.outputs
     kernel = tangent_kernel(problem, parameters) if kernel is None else kernel
     trace = forward(problem.network, parameters, problem.points)
@@ -211,62 +220,14 @@ def _errors(
         linear, trained = solve_kernel(kernel, read(problem, trace), tests), None
     else:
         assert target is not None
+        target = target + read(problem, trace) if centred else target
         linear, trained = train_both(problem, parameters, target[:, tests:], descent, kernel=kernel)
-    covariance = prior + _covariance_of_start(problem, parameters, trace)
-    size = tests * heads
-    identity = torch.eye(size, dtype=kernel.dtype, device=kernel.device).expand(len(kernel), -1, -1)
-    residual = torch.cat([identity, -linear.smoother], dim=2)
-    expected = (torch.bmm(residual, covariance) * residual).sum(dim=2).reshape(-1, tests, heads).mean(dim=2)
+    covariance = prior if centred else prior + covariance_of_start(problem, parameters, trace)
+    expected = left_over(linear.smoother, covariance).reshape(-1, tests, heads).mean(dim=2)
     if trained is None or target is None:
         return PairedErrors(expected, None)
     errors = [(value - target[:, :tests]) ** 2 for value in (trained, linear.solution(target[:, tests:]))]
     return PairedErrors(expected, (errors[0] - errors[1]).mean(dim=2))
-
-
-def _covariance_of_start(problem: Problem, parameters: Parameters, trace: Trace) -> Tensor:
-    """E u0 u0^T over the readout's bias and, for one hidden layer, over one sign for each hidden unit, which its weights to all heads share:
-    the tangent kernel does not depend on it. (R, inputs K, inputs K)."""
-    network, inputs, heads = problem.network, problem.inputs, problem.network.outputs
-    _, bias_scale = network.deviations[-1]
-    weight_factor, bias_factor = network.factors[-1]
-    hidden = features(problem, trace)
-    weights = parameters.weights[-1] * weight_factor  # (R, units, heads)
-    if network.depth == 1:
-        units = (hidden[:, :, None, :] * weights.mT[:, None, :, :]).flatten(1, 2)
-        second = torch.bmm(units, units.mT)
-    else:
-        start = (read(problem, trace) - bias_factor * parameters.biases[-1]).flatten(1)
-        second = start[:, :, None] * start[:, None, :]
-    same = torch.eye(heads, dtype=second.dtype, device=second.device).repeat(inputs, inputs)
-    return second + bias_scale**2 * same
-
-
-def _covariance_of_readout(problem: Problem, hidden: Tensor) -> Tensor:
-    """Covariance (R, inputs, inputs) of one head over its readout, given the hidden layers."""
-    weight, bias = problem.network.deviations[-1]
-    return torch.bmm(hidden, hidden.mT) * weight**2 + bias**2
-
-
-def _per_head(one: Tensor, problem: Problem) -> Tensor:
-    """The same covariance for every head, none between heads; the head fastest."""
-    heads = problem.network.outputs
-    identity = torch.eye(heads, dtype=one.dtype, device=one.device)
-    size = problem.inputs * heads
-    return torch.einsum("rpq,kl->rpkql", one, identity).reshape(-1, size, size)
-
-
-def _tangent(problem: Problem, parameters: Parameters, direction: Parameters, *, zeroed: bool) -> Tensor:
-    layers = len(problem.network.fans)
-    tangents = list(direction.tensors)
-    if zeroed:
-        for last in (layers - 1, 2 * layers - 1):
-            tangents[last] = torch.zeros_like(tangents[last])
-
-    def output(*tensors: Tensor) -> Tensor:
-        return read(problem, forward(problem.network, Parameters(tensors[:layers], tensors[layers:]), problem.points))
-
-    found: Tensor = jvp(output, parameters.tensors, tuple(tangents))[1]
-    return found
 
 
 def _joined(parts: list[PairedErrors]) -> PairedErrors:

@@ -7,12 +7,13 @@ outputs, gradients and tangent kernel are those of the fully connected populatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...theory.errors import InvalidInput, NumericalFailure
-from ..networks.fully_connected import FullyConnected, Parameters, Trace, forward, pullback
+from ..networks.fully_connected import FullyConnected, Parameters, Trace, forward, fully_connected, pullback
 from ..networks.tangent_kernel import empirical_ntk
 from .choose import train
 from .linearised import Linearised, solve_kernel
@@ -42,10 +43,39 @@ class Problem:
 
 @dataclass(frozen=True)
 class Descent:
-    """Full-batch descent on the sum of squares until `relative_residual`, with `fraction` of 2/(lmax + lmin), the fastest step."""
+    """Full-batch descent on the sum of squares until `relative_residual`, with `fraction` of 2/(lmax + lmin), the fastest step.
+
+    At most `max_steps`, and never more than 20 times those that the slowest mode of the linearisation would take.
+    """
 
     relative_residual: float = 1e-5
     fraction: float = 0.75  # the tangent kernel of a narrow network moves while it trains
+    max_steps: int | None = None
+
+
+def problem_of(
+    test: Tensor,
+    train: Tensor,
+    *,
+    width: int,
+    outputs: int,
+    parametrisation: str,
+    filter_size: tuple[int, int] | None = None,
+    padding: str = "circular",
+    **architecture: Any,
+) -> Problem:
+    """Networks of `width` units on inputs (S, d) and (N, d), or, with a filter, of `width` channels on images (., height, width, channels).
+
+    `architecture`: depth (1 for images), activation, weight_scale, bias_scale. Raises InvalidInput.
+    """
+    points = torch.cat([test, train])
+    inputs = len(points)
+    if filter_size is not None:
+        points = image_patches(points, filter_size=filter_size, circular=padding == "circular")
+    network = fully_connected(
+        inputs=points.shape[1], width=width, outputs=outputs, parametrisation=parametrisation, **architecture
+    )
+    return Problem(network, points, len(test), len(points) // inputs)
 
 
 def read(problem: Problem, trace: Trace) -> Tensor:
@@ -94,7 +124,8 @@ def train_both(
     trace = forward(problem.network, parameters, problem.points)
     linear = solve_kernel(found, read(problem, trace), problem.tests)
     rule = step_rule(linear.ntk_train, relative_residual=descent.relative_residual, damping=descent.fraction, slack=20)
-    end = _descend(problem, parameters, goal, rule.step_size_sum_loss, descent.relative_residual, rule.max_steps)
+    most = rule.max_steps if descent.max_steps is None else min(rule.max_steps, descent.max_steps)
+    end = _descend(problem, parameters, goal, rule.step_size_sum_loss, descent.relative_residual, most)
     tests = problem.points[: problem.tests * problem.positions]
     return linear, read(problem, forward(problem.network, end, tests))
 

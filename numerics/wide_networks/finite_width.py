@@ -11,14 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from ...theory.errors import InvalidInput
-from ...theory.validation import finite
+from ...theory.validation import finite, sample_size
 from ..digests import code_digest, content_digest, source_modules
+from ..plain import plain
 from ..provenance import environment
 from ..randomness import sub_seed
 from ..store import Rows, Spec, prepare, read_rows, write_rows
 from .finite_width_cells import QUANTITIES, Estimate, FiniteWidthCell, head_penalty, local_slopes, render, slope
 from .finite_width_rows import cells_of, measure
-from .finite_width_setup import checked_setup, limits_of, planned_blocks
+from .finite_width_setup import checked_setup, limit_kernels, limits_of, planned_blocks, require_few_steps
 
 Quantity = Literal["rnd", "brnd_shared", "brnd_separate", "ensemble", "gap"]
 
@@ -49,7 +50,7 @@ class FiniteWidthTable:
         return tuple(c for c in self.cells if (c.quantity, c.heads) == (quantity, heads))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data: cells with half widths of their intervals, slopes and penalties for heads."""
+        """Plain JSON data: cells with half widths of their intervals, slopes and penalties for heads; "nan" and "inf" for a slope that is none."""
         alpha, rows = 1 - self.confidence, []
         keys = dict.fromkeys((c.quantity, c.heads) for c in self.cells)
         for quantity, heads in keys:
@@ -79,7 +80,10 @@ class FiniteWidthTable:
                 }
             )
         limits = {name: value.tolist() for name, value in self.limits.items()}
-        return {"confidence": self.confidence, "limits": limits, "rows": rows, "seconds": self.seconds}
+        found: dict[str, Any] = plain(
+            {"confidence": self.confidence, "limits": limits, "rows": rows, "seconds": self.seconds}
+        )
+        return found
 
     def __str__(self) -> str:
         return render(self.cells, alpha=1 - self.confidence)
@@ -103,6 +107,7 @@ def finite_width_table(
     networks: int | Mapping[int, int] = 1000,
     step_fraction: float = 0.75,
     relative_residual: float = 1e-4,
+    max_steps: int = 100_000,
     confidence: float = 0.95,
     seed: int = 0,
     device: str = "cpu",
@@ -117,10 +122,12 @@ def finite_width_table(
     labels, with zeros, and their difference: the detector of leaving the lazy regime) and "gap" (trained less linearised output over what is
     learned). Everything is averaged over the test inputs and relative to its limit. `networks` for each cell, or by width.
     Training is full-batch descent on half the sum of squares with `step_fraction` of 2/(lmax + lmin), each network's own, to
-    `relative_residual` of the start. `parametrisation`: "ntk"; "standard" trains every layer at one rate and has another limit; "mean_field"
-    is NTK training on sqrt(width) times the labels, which never becomes lazy (it needs labels).
+    `relative_residual` of the start, in at most `max_steps` steps (more are foreseen from the limit, and refused). `parametrisation`: "ntk";
+    "standard" trains every layer at one rate, and is still shown relative to the limit of "ntk", which is not its own; "mean_field" is NTK
+    training on sqrt(width) times the labels, which never becomes lazy (it needs labels).
     `out`: a folder where blocks of 500 networks are kept: an interrupted call goes on from there, with the same numbers. `progress` is
-    called after every block. float64. Source: `iw.rnd_finite_width`. Raises InvalidInput before any training, NumericalFailure.
+    called after every block. float64. Source: `iw.rnd_finite_width`. Raises InvalidInput, SingularGram before any training;
+    NumericalFailure, StorageError.
     """
     start = time.perf_counter()
     setup = checked_setup(
@@ -136,20 +143,29 @@ def finite_width_table(
         )
     if not 0 < float(finite("relative_residual", relative_residual, ndim=0)) < 1:
         raise InvalidInput(f"relative_residual is {relative_residual!r}.", "It must lie strictly between 0 and 1.")
-    limits = limits_of(setup, wanted)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InvalidInput(f"seed is {seed!r}.", "Pass a whole number of at least 0.")
+    if progress is not None and not callable(progress):
+        raise InvalidInput(f"progress is {progress!r}.", "Pass a function of one event.")
+    kernels, most = limit_kernels(setup), sample_size("max_steps", max_steps)
+    limits = limits_of(setup, wanted, kernels)
+    goals: dict[str, Any] = {"step_fraction": float(step_fraction), "relative_residual": float(relative_residual)}
+    require_few_steps(setup, wanted, kernels, **goals, max_steps=most)
+    from ..methods.data import place
+    from ..training.pooled import Descent
+
+    place(device)
     folder = None if out is None else Path(out)
     if folder is not None:
         prepare(folder)
-    from ..training.pooled import Descent
-
-    descent = Descent(float(relative_residual), float(step_fraction))
+    descent = Descent(float(relative_residual), float(step_fraction), most)
     code = code_digest(source_modules([measure])) if folder is not None else ""
     identity = content_digest((vars(setup), float(step_fraction), float(relative_residual)))
     rows: dict[tuple[str, int, int], list[Rows]] = {}
     for done, (quantity, k, width, part, count) in enumerate(blocks, start=1):
         block = {"heads": k, "width": width, "part": part, "networks": count}
         own = sub_seed(seed, "finite width", quantity, k, width, part)
-        spec = Spec("finite_width_table", quantity, identity, content_digest(block), seed, "float64", device, code)
+        spec = Spec("finite_width_table", quantity, identity, content_digest(block), seed, "float64", str(device), code)
         found = read_rows(folder, spec) if folder is not None else None
         reused = found is not None
         if found is None:

@@ -79,9 +79,10 @@ def slope(cells: Sequence[FiniteWidthCell], *, top: int = 3, alpha: float) -> Sl
     weight = np.array([(c.correction.value / c.correction.standard_error) ** 2 for c in kept])
     centre = (weight * x).sum() / weight.sum()
     spread = (weight * (x - centre) ** 2).sum()
-    return Slope(
-        float((weight * (x - centre) * y).sum() / spread), multiplier(alpha=alpha) / math.sqrt(spread), dropped
-    )
+    # the weights are estimates: Student's law with the degrees of the one that rests on the fewest rows
+    degrees = min(c.correction.replicates for c in kept) - 1
+    half_width = multiplier(degrees=degrees, alpha=alpha) / math.sqrt(spread)
+    return Slope(float((weight * (x - centre) * y).sum() / spread), half_width, dropped)
 
 
 def local_slopes(cells: Sequence[FiniteWidthCell], *, alpha: float) -> list[Slope]:

@@ -12,8 +12,6 @@ from .finite_width_cells import FiniteWidthCell, estimate
 from .finite_width_setup import GROUP, Setup
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..training.pooled import Descent, Problem
 
 
@@ -54,25 +52,22 @@ def measure(
 def _problem(setup: Setup, width: int, heads: int, device: str) -> Problem:
     import torch
 
-    from ..networks.fully_connected import fully_connected
-    from ..training.pooled import Problem, image_patches
+    from ..training.pooled import problem_of
 
-    points: Tensor = torch.from_numpy(np.concatenate([setup.test, setup.train])).to(device)
-    inputs, positions = len(points), 1
-    if setup.filter_size is not None:
-        points = image_patches(points, filter_size=setup.filter_size, circular=setup.padding == "circular")
-        positions = len(points) // inputs
-    network = fully_connected(
-        inputs=points.shape[1],
+    test, train = (torch.from_numpy(points).to(device) for points in (setup.test, setup.train))
+    return problem_of(
+        test,
+        train,
         width=width,
-        depth=setup.depth,
         outputs=heads,
-        activation=setup.activation,
         parametrisation="ntk" if setup.parametrisation == "mean_field" else setup.parametrisation,
+        filter_size=setup.filter_size,
+        padding=setup.padding,
+        depth=setup.depth,
+        activation=setup.activation,
         weight_scale=setup.weight_scale,
         bias_scale=setup.bias_scale,
     )
-    return Problem(network, points, len(setup.test), positions)
 
 
 def cells_of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from ...theory.validation import finite, sample_size
 from ..kernels.architectures.pooling import convolutional_kernels
 from ..kernels.fully_connected import fully_connected_kernels, layer_scales
 from .ensemble import ensemble_covariance
-from .gram import GramBlocks, gram_blocks
+from .gram import GramBlocks, kernel_blocks, refuse_coarse
 from .posterior import posterior
+from .step_sizes import steps_of_modes
 
 MEASURED = ("rnd", "brnd_shared", "brnd_separate", "ensemble", "gap")
 PARAMETRISATIONS = ("ntk", "standard", "mean_field")
@@ -49,8 +51,7 @@ def checked_setup(
     padding: str,
 ) -> Setup:
     for name, value in (("train", train), ("test", test), ("labels", labels)):
-        if getattr(value, "dtype", None) in (np.dtype(np.float32), np.dtype(np.float16)):
-            raise InvalidInput(f"{name} is not float64.", "Finite-width differences are small: pass float64.")
+        refuse_coarse(name, value)
     ndim = 2 if filter_size is None else 4
     x, tests = finite("train", train, ndim=ndim), finite("test", test, ndim=ndim)
     if not len(x) or not len(tests) or x.shape[1:] != tests.shape[1:]:
@@ -63,8 +64,10 @@ def checked_setup(
     if parametrisation not in PARAMETRISATIONS:
         raise InvalidInput(f"parametrisation is {parametrisation!r}.", f"Use one of {', '.join(PARAMETRISATIONS)}.")
     layers = sample_size("depth", depth)
-    if filter_size is not None and (layers != 1 or padding not in ("circular", "zero")):
-        raise InvalidInput("Convolutional networks here have one convolution (depth 1), padding 'circular' or 'zero'.")
+    if padding not in ("circular", "zero"):
+        raise InvalidInput(f"padding is {padding!r}.", "Use 'circular' or 'zero'.")
+    if filter_size is not None and layers != 1:
+        raise InvalidInput(f"depth is {layers}, with a filter.", "Convolutional networks here have one convolution.")
     sw, sb = layer_scales("weight_scale", weight_scale, layers), layer_scales("bias_scale", bias_scale, layers)
     return Setup(x, tests, y, activation, layers, sw, sb, parametrisation, filter_size, padding)
 
@@ -72,13 +75,16 @@ def checked_setup(
 def planned_blocks(
     setup: Setup, widths: Any, heads: Any, quantities: Any, networks: Any
 ) -> tuple[tuple[str, ...], list[tuple[str, int, int, int, int]]]:
+    for name, several in (("widths", widths), ("heads", heads), ("quantities", quantities)):
+        if isinstance(several, str) or not isinstance(several, Iterable):
+            raise InvalidInput(f"{name} is {several!r}.", "Pass a sequence, of one entry perhaps.")
     sizes = sorted({sample_size("widths", n) for n in widths})
     counts = sorted({sample_size("heads", k) for k in heads})
     wanted = tuple(dict.fromkeys(quantities))
     if not sizes or not counts or not wanted or any(q not in MEASURED for q in wanted):
-        raise InvalidInput(
-            f"quantities is {tuple(quantities)!r}.", f"Name some of {', '.join(MEASURED)}, widths and heads."
-        )
+        raise InvalidInput(f"quantities is {wanted!r}.", f"Name some of {', '.join(MEASURED)}, widths and heads.")
+    if isinstance(networks, Mapping) and (unknown := [n for n in sizes if n not in networks]):
+        raise InvalidInput(f"networks has no entry for width {unknown[0]}.", "Give a number for every width.")
     if setup.labels is None and any(q in ("ensemble", "gap") for q in wanted):
         raise InvalidInput("'ensemble' and 'gap' need labels.", "Pass labels (N,).")
     if setup.parametrisation == "mean_field" and any(q not in ("ensemble", "gap") for q in wanted):
@@ -105,8 +111,8 @@ def planned_blocks(
     return wanted, found
 
 
-def limits_of(setup: Setup, wanted: Sequence[str]) -> dict[str, np.ndarray]:
-    """Raises SingularGram where the tangent kernel of the training inputs has no inverse."""
+def limit_kernels(setup: Setup) -> tuple[GramBlocks, GramBlocks]:
+    """K and T of the limit over (test, train), in the NTK parametrisation."""
     points = np.concatenate([setup.test, setup.train])
     architecture: dict[str, Any] = {
         "depth": setup.depth,
@@ -119,8 +125,12 @@ def limits_of(setup: Setup, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     else:
         options: dict[str, Any] = {"filter_size": setup.filter_size, "padding": setup.padding, "readout": "average"}
         joint = convolutional_kernels(points, **architecture, **options)
-    s = len(setup.test)
-    k, t = (_split(name, m, s) for name, m in (("nngp", joint.nngp), ("ntk", joint.ntk)))
+    return kernel_blocks(joint, tests=len(setup.test))
+
+
+def limits_of(setup: Setup, wanted: Sequence[str], kernels: tuple[GramBlocks, GramBlocks]) -> dict[str, np.ndarray]:
+    """Raises SingularGram where the tangent kernel of the training inputs has no inverse."""
+    k, t = kernels
     ensemble = np.diag(ensemble_covariance(k, t)).copy()
     found: dict[str, np.ndarray] = {}
     for quantity in wanted:
@@ -136,5 +146,42 @@ def limits_of(setup: Setup, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     return found
 
 
-def _split(name: str, m: np.ndarray, tests: int) -> GramBlocks:
-    return gram_blocks(name, m[:tests, :tests], m[:tests, tests:], m[tests:, tests:])
+def require_few_steps(
+    setup: Setup,
+    wanted: Sequence[str],
+    kernels: tuple[GramBlocks, GramBlocks],
+    *,
+    step_fraction: float,
+    relative_residual: float,
+    max_steps: int,
+) -> None:
+    """Refuse inputs on which descent would need more than `max_steps` steps, judged in the limit, before any training.
+
+    There a residual that starts with covariance C has the mean square tr((1 - eta T)^(2k) C) after k steps: where that is still above the
+    tolerance, some of the networks are. C is 2K for distillation, T for tangent targets, K + y y^T for labels and K for zeros.
+    Networks in the other parametrisations leave this kernel, and are not judged.
+    """
+    if setup.parametrisation != "ntk":
+        return
+    k, t = (kernel.train for kernel in kernels)
+    values, modes = np.linalg.eigh(t)
+    step = step_fraction * 2 / (values[-1] + values[0])
+    outer = np.zeros_like(k) if setup.labels is None else np.outer(setup.labels, setup.labels)
+    starts = {"rnd": (k,), "brnd_shared": (t,), "brnd_separate": (t,), "gap": (k + outer,), "ensemble": (k, k + outer)}
+    for quantity in wanted:
+        steps = max(
+            steps_of_modes(
+                values,
+                np.einsum("in,ij,jn->n", modes, start, modes),
+                step_size_sum_loss=step,
+                relative_residual=relative_residual,
+            )
+            for start in starts[quantity]
+        )
+        if steps > max_steps:
+            count = "more than 1e18" if steps == math.inf else f"about {steps:.2g}"
+            raise InvalidInput(
+                f"Descent to {relative_residual:g} of the residual takes {count} steps for {quantity!r}, not {max_steps}: the tangent kernel of "
+                f"the training inputs has the condition number {values[-1] / values[0]:.1e}.",
+                "Raise max_steps or relative_residual, or move training inputs that are nearly equal apart.",
+            )

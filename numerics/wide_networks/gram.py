@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...theory.errors import InvalidInput
-from ...theory.validation import finite
+from ...theory.validation import finite, sample_size
 
 Matrix = NDArray[np.float64]
 
@@ -52,6 +52,37 @@ def gram_blocks(name: str, test: Any, cross: Any, train: Any) -> GramBlocks:
     return GramBlocks(blocks[0], cross, blocks[1])
 
 
+class JointKernels(Protocol):
+    """NNGP and tangent kernel of one set of points, as the functions of `nonvacuous.kernels` return them."""
+
+    @property
+    def nngp(self) -> Any: ...
+
+    @property
+    def ntk(self) -> Any: ...
+
+
+def kernel_blocks(kernels: JointKernels, *, tests: int) -> tuple[GramBlocks, GramBlocks]:
+    """K and T over (test, train), as the laws of this package take them.
+
+    `kernels`: what `fully_connected_kernels` and its like return for np.concatenate([test, train]), `nngp` and `ntk` (S+N, S+N), the
+    `tests` test points first. Raises InvalidInput.
+    """
+    s, found = sample_size("tests", tests), []
+    for name, value in (("nngp", kernels.nngp), ("ntk", kernels.ntk)):
+        refuse_coarse(name, value)
+        m = finite(name, value, ndim=2)
+        if m.shape[0] != m.shape[1] or s > len(m):
+            raise InvalidInput(
+                f"{name} has shape {m.shape}, with {s} test points.",
+                "Pass the kernels of all points, test points first.",
+            )
+        found.append(gram_blocks(name, m[:s, :s], m[:s, s:], m[s:, s:]))
+    nngp, ntk = found
+    same_points(nngp, ntk)
+    return nngp, ntk
+
+
 def same_points(nngp: GramBlocks, ntk: GramBlocks) -> None:
     """Raises InvalidInput unless both kernels have blocks of one shape."""
     if nngp.cross.shape != ntk.cross.shape:
@@ -64,7 +95,9 @@ def refuse_coarse(name: str, value: Any) -> None:
     """Raises InvalidInput for arrays and tensors below float64: variances of ill-conditioned kernels lose every digit."""
     dtype = str(getattr(value, "dtype", "")).removeprefix("torch.")
     if dtype in _TOO_COARSE:
-        raise InvalidInput(f"{name} is {dtype}.", "Posterior variances need float64: compute the kernel in float64.")
+        raise InvalidInput(
+            f"{name} is {dtype}.", "Small eigenvalues and differences need float64: compute in it from the start."
+        )
 
 
 def label_array(labels: Any, train: int) -> Matrix:

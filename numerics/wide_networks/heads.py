@@ -15,6 +15,8 @@ from .ensemble import rnd_error_covariance
 from .gram import GramBlocks, Matrix
 
 _WIDEN = 1e-12  # relative; the quantile function is inverted to better than this (checked against 50 digits)
+# beyond 4.5 deviations the lower tail is summed as a series that scipy stops at 2000 terms: too few for more heads
+_MANY, _DEEP = 100_000, 1e-5
 
 
 def head_error_covariance(nngp: GramBlocks, ntk: GramBlocks, *, heads: int, time_sum_loss: float = math.inf) -> Matrix:
@@ -32,12 +34,14 @@ def heads_interval(variance: Any, *, heads: int, alpha: float = 0.05) -> tuple[M
 
     `variance` e is half the mean square over the heads, any shape; q are quantiles of chi-square with K degrees. It
     covers the variance with probability 1 - alpha exactly in the limit of infinite width (rounded outward by 1e-12).
-    Finite networks have fewer effective heads: see `effective_heads`. Raises InvalidInput.
+    Finite networks have fewer effective heads: see `effective_heads`. Raises InvalidInput, also for more than 1e5 heads
+    at an alpha below 1e-5.
     """
     e, k = non_negative("variance", variance), sample_size("heads", heads)
     level = float(finite("alpha", alpha, ndim=0))
     if not 1e-15 <= level < 1:
         raise InvalidInput(f"alpha is {level:g}.", "It must lie in [1e-15, 1).")
+    _require_exact_tails(k, level)
     # each tail by its own inverse: 1 - level/2 would already have lost the small one
     low, high = 2 * gammainccinv(k / 2, level / 2), 2 * gammaincinv(k / 2, level / 2)
     return k * e / (low * (1 + _WIDEN)), k * e / (high * (1 - _WIDEN))
@@ -56,7 +60,8 @@ def heads_tail(*, heads: int, log_inv_delta: float) -> tuple[float, float]:
 
 def heads_needed(relative_error: float, *, alpha: float = 0.05) -> int:
     """Heads for a relative error r of the variance with probability 1 - alpha: the least K with P(|chi2_K/K - 1| <= r)
-    >= 1 - alpha, and so for every larger one; about 2 (z/r)^2 with z the normal quantile. Raises InvalidInput.
+    >= 1 - alpha, and so for every larger one; about 2 (z/r)^2 with z the normal quantile. Raises InvalidInput, also where
+    that is more than 1e5 at an alpha below 1e-5.
     """
     r, level = float(finite("relative_error", relative_error, ndim=0)), float(finite("alpha", alpha, ndim=0))
     if not (1e-4 <= r < 1 and 1e-12 <= level < 1):
@@ -64,10 +69,23 @@ def heads_needed(relative_error: float, *, alpha: float = 0.05) -> int:
             f"relative_error and alpha are {r:g} and {level:g}.",
             "Use [1e-4, 1) for the error and [1e-12, 1) for alpha.",
         )
-    guess = 2 * (float(norm.isf(level / 2)) / r) ** 2
-    found = np.arange(max(1, int(0.5 * guess) - 100), int(2 * guess) + 200, dtype=np.float64)
+    z = float(norm.isf(level / 2))
+    guess = 2 * (z / r) ** 2
+    _require_exact_tails(guess, level)
+    apart = (
+        int(z**4) + 100
+    )  # the normal law's number is off by at most z^4/4 + 2 (its expansion's next term has this order)
+    found = np.arange(max(1, int(guess) - apart), int(guess) + apart, dtype=np.float64)
     enough = chdtr(found, found * (1 + r)) - chdtr(found, found * (1 - r)) >= 1 - level
     return int(found[np.flatnonzero(~enough)[-1]]) + 1 if not enough.all() else int(found[0])
+
+
+def _require_exact_tails(heads: float, level: float) -> None:
+    if heads > _MANY and level < _DEEP:
+        raise InvalidInput(
+            f"The tails of {heads:.2g} heads at alpha = {level:g} are not known exactly.",
+            f"Use an alpha of at least {_DEEP:g}, or at most {_MANY} heads.",
+        )
 
 
 def effective_heads(heads: int, *, correlation: float) -> float:

@@ -60,6 +60,38 @@ def steps_to_tolerance(
     return math.ceil(math.log(1 / tau) / slow * (1 + 10 * len(eigenvalues) * EPS * largest / min(smallest, slow / eta)))
 
 
+def steps_of_modes(
+    eigenvalues: Matrix, shares: Matrix, *, step_size_sum_loss: float, relative_residual: float
+) -> float:
+    """Least k with sum_i s_i (1 - eta l_i)^(2k) <= tau^2 sum_i s_i: steps of linear descent on a residual whose square has the shares s_i in
+    the modes of eigenvalues l_i, or, for shares that are expectations, steps until the mean square residual is there. inf where no k is.
+    """
+    with np.errstate(divide="ignore"):  # a mode that one step removes
+        decay = 2 * np.log(np.abs(1 - step_size_sum_loss * eigenvalues))
+        small = np.abs(step_size_sum_loss * eigenvalues) < 0.5
+        decay[small] = 2 * np.log1p(-step_size_sum_loss * eigenvalues[small])
+    # e^-1e6 is 0, and minus infinity times no step would be no number
+    decay = np.where(shares > 0, np.maximum(decay, -1e6), -1.0)
+    goal = relative_residual**2 * shares.sum()
+
+    def left(steps: int) -> float:
+        with np.errstate(over="ignore"):
+            return float((shares * np.exp(decay * steps)).sum())
+
+    if left(0) <= goal:
+        return 0.0
+    many = 1
+    while not left(many) <= goal:
+        many *= 2
+        if many > 2**60:
+            return math.inf
+    few = many // 2
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if left(middle) <= goal else (middle, many)
+    return float(many)
+
+
 def _eigenvalues(ntk_train: Any, multiplicity: Any) -> Matrix:
     refuse_coarse("ntk_train", ntk_train)
     kernel = finite("ntk_train", ntk_train, ndim=2)

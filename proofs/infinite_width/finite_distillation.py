@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ...numerics.randomness import sub_seed
 from ...theory.errors import InvalidInput
 from ..result import Run
@@ -24,33 +22,31 @@ def linearised_distillation(
     """
     import torch
 
-    from ...numerics.networks.fully_connected import forward, fully_connected, initialise
+    from ...numerics.networks.fully_connected import forward, initialise
     from ...numerics.training.linearised import linearise
-    from .finite_networks import columns, readout_covariance, residual_map
+    from ...numerics.training.pooled import features, problem_of
+    from ...numerics.training.readout_covariance import covariance_of_readout, covariance_of_start, left_over
+    from .finite_networks import columns
 
-    points = np.concatenate([setting.test, setting.train])
-    x, tests = torch.from_numpy(points).to(run.device), len(setting.test)
-    networks = []
-    for side in (setting.predictor, setting.target):
-        architecture = side.architecture
-        networks.append(
-            fully_connected(inputs=points.shape[1], width=run.block["width"], parametrisation="ntk", **architecture)
-        )
-    if any(network.depth != 1 for network in networks):
-        raise InvalidInput("The averages are exact for one hidden layer only.", "Use two scales.")
-    members = run.block["members"]
-    u, g = (
-        initialise(network, members, seed=sub_seed(run.seed, name), device=run.device)
-        for network, name in zip(networks, ("predictor", "target"), strict=True)
+    test, train = (torch.from_numpy(points).to(run.device) for points in (setting.test, setting.train))
+    own, other = (
+        problem_of(test, train, width=run.block["width"], outputs=1, parametrisation="ntk", **side.architecture)
+        for side in (setting.predictor, setting.target)
     )
-    linear = linearise(networks[0], u, x[tests:], x[:tests], trained=trained)
-    covariance = scale**2 * readout_covariance(networks[1], forward(networks[1], g, x).features[-1], None)
+    if any(problem.network.depth != 1 for problem in (own, other)):
+        raise InvalidInput("The averages are exact for one hidden layer only.", "Use two scales.")
+    u, g = (
+        initialise(problem.network, run.block["members"], seed=sub_seed(run.seed, name), device=run.device)
+        for problem, name in ((own, "predictor"), (other, "target"))
+    )
+    start, frozen = forward(own.network, u, own.points), forward(other.network, g, other.points)
+    covariance = scale**2 * covariance_of_readout(other, features(other, frozen))
     if not centred:
-        features = forward(networks[0], u, x).features[-1]
         # a kernel of the readout alone does not depend on the readout: average over all of it, not only over its signs
-        covariance = covariance + readout_covariance(networks[0], features, u if trained == "all" else None)
-    residual = residual_map(linear.smoother)
-    return columns(square=torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual))
+        covariance = covariance + (
+            covariance_of_start(own, u, start) if trained == "all" else covariance_of_readout(own, features(own, start))
+        )
+    return columns(square=left_over(linearise(own.network, u, train, test, trained=trained).smoother, covariance))
 
 
 def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Mapping[str, Any]:
@@ -61,28 +57,24 @@ def linearised_heads(setting: Any, run: Run, *, one_target: bool = False) -> Map
     """
     import torch
 
-    from ...numerics.networks.fully_connected import forward, fully_connected, initialise
+    from ...numerics.networks.fully_connected import forward, initialise
     from ...numerics.training.linearised import linearise
-    from .finite_networks import columns, readout_covariance, residual_map
+    from ...numerics.training.pooled import features, problem_of, read
+    from ...numerics.training.readout_covariance import covariance_of_readout, residual_map
+    from .finite_networks import columns
 
-    points = np.concatenate([setting.test, setting.train])
-    x, tests = torch.from_numpy(points).to(run.device), len(setting.test)
-    network = fully_connected(
-        inputs=points.shape[1],
-        width=run.block["width"],
-        parametrisation="ntk",
-        outputs=2,
-        **setting.network.architecture,
-    )
+    test, train = (torch.from_numpy(points).to(run.device) for points in (setting.test, setting.train))
+    architecture = setting.network.architecture
+    problem = problem_of(test, train, width=run.block["width"], outputs=2, parametrisation="ntk", **architecture)
+    network, x, tests = problem.network, problem.points, problem.tests
     u, g = (
         initialise(network, run.block["members"], seed=sub_seed(run.seed, name), device=run.device)
         for name in ("predictor", "target")
     )
-    linear = linearise(network, u, x[tests:], x[:tests])
-    residual = residual_map(linear.smoother)  # (R, 2S, 2(S+N)), the head fastest
-    start = forward(network, u, x).output.flatten(1)[:, :, None]
+    residual = residual_map(linearise(network, u, train, test).smoother)  # (R, 2S, 2(S+N)), the head fastest
+    start = read(problem, forward(network, u, x)).flatten(1)[:, :, None]
     mean = torch.bmm(residual, start)[:, :, 0].reshape(-1, tests, 2)
-    one = readout_covariance(network, forward(network, g, x).features[-1], None)
+    one = covariance_of_readout(problem, features(problem, forward(network, g, x)))
     mixing = torch.ones(2, 2, dtype=x.dtype) if one_target else torch.eye(2, dtype=x.dtype)
     covariance = torch.einsum("rij,ab->riajb", one, mixing.to(x.device)).reshape(len(one), 2 * len(x), 2 * len(x))
     spread = torch.bmm(torch.bmm(residual, covariance), residual.mT).reshape(-1, tests, 2, tests, 2)

@@ -15,7 +15,9 @@ from .settings import EnsembleSetting, KernelSetting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...numerics.networks.fully_connected import FullyConnected, Parameters
+    from ...numerics.networks.fully_connected import FullyConnected
+    from ...numerics.training.paired import PairedErrors
+    from ...numerics.training.pooled import Problem
 
 _PARAMETERS = 1 << 22  # of one chunk of networks: 32 MiB
 
@@ -80,37 +82,24 @@ def distil(
     centred: bool = False,
     parametrisation: str = "ntk",
 ) -> Mapping[str, Any]:
-    """Errors u - g of predictors trained on frozen targets, nonlinear and linearised from the same initial parameters.
+    """Errors u - g of predictors with one head, trained on frozen targets, nonlinear and linearised from the same initial parameters.
 
-    For each pair and test point s: `linearised_s` is the expected squared error of the exactly linearised training
-    given the first layers and the sizes of the predictor's readout weights; `correction_s` is the squared error after
-    nonlinear descent less that of the linearisation, for the same draw. Their sum has the expectation of the squared
-    error. One hidden layer, one head: the tangent kernel does not depend on the signs of the readout weights, on its
-    bias or on g, so averaging over these is exact.
+    For each pair and test point s: `linearised_s` is the expected squared error of the exactly linearised training given what its tangent
+    kernel depends on; `correction_s` is the squared error after nonlinear descent less that of the linearisation, for the same
+    draw. Their sum has the expectation of the squared error.
     """
-    import torch
+    from ...numerics.training.paired import distillation
+    from ...numerics.training.pooled import Descent
 
-    from ...numerics.networks.fully_connected import forward, initialise
-
-    network, x, tests = problem(setting, run, parametrisation)
-    members = run.block["members"]
-    u, g = (
-        initialise(network, members, seed=sub_seed(run.seed, name), device=run.device)
-        for name in ("predictor", "target")
+    found = distillation(
+        problem_of(setting, run, 1, parametrisation),
+        members=run.block["members"],
+        seed=run.seed,
+        device=run.device,
+        descent=Descent(relative_residual),
+        centred=centred,
     )
-    frozen = forward(network, g, x)
-    offset = forward(network, u, x).output if centred else torch.zeros_like(frozen.output)
-    goal = frozen.output + offset  # a centred predictor u - u0 is trained on g
-    linear, trained = train_and_linearise(network, u, x, tests, goal[:, tests:], relative_residual, run)
-    covariance = readout_covariance(network, frozen.features[-1], None)
-    if not centred:
-        covariance = covariance + readout_covariance(network, forward(network, u, x).features[-1], u)
-    residual = residual_map(linear.smoother)
-    expected = torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual)
-    target = goal[:, :tests]
-    errors = [(output - target)[:, :, 0] for output in (trained, linear.solution(goal[:, tests:]))]
-    correction = errors[0] ** 2 - errors[1] ** 2
-    return columns(linearised=expected, correction=correction)
+    return paired_columns(found)
 
 
 def converged_ensemble(
@@ -125,82 +114,42 @@ def converged_ensemble(
     import torch
 
     from ...numerics.networks.fully_connected import forward, initialise
+    from ...numerics.training.pooled import Descent, train_both
+    from ...numerics.training.readout_covariance import covariance_of_start, left_over
 
-    network, x, tests = problem(setting, run, parametrisation)
+    problem = problem_of(setting, run, 1, parametrisation)
+    if problem.network.depth != 1:
+        raise InvalidInput("The averaging over readout signs is exact for one hidden layer only.", "Use two scales.")
     members = run.block["members"]
-    f = initialise(network, members, seed=sub_seed(run.seed, "member"), device=run.device)
+    f = initialise(problem.network, members, seed=sub_seed(run.seed, "member"), device=run.device)
     labels = torch.from_numpy(setting.labels).to(run.device)[None, :, None].expand(members, -1, 1)
-    linear, trained = train_and_linearise(network, f, x, tests, labels, relative_residual, run)
-    covariance = readout_covariance(network, forward(network, f, x).features[-1], f)
-    residual = residual_map(linear.smoother)
+    linear, trained = train_both(problem, f, labels, Descent(relative_residual))
+    covariance = covariance_of_start(problem, f, forward(problem.network, f, problem.points))
     solved = linear.solution(labels)
     return columns(
         centre=torch.bmm(linear.smoother, labels)[:, :, 0],
-        spread=torch.einsum("rsi,rij,rsj->rs", residual, covariance, residual),
+        spread=left_over(linear.smoother, covariance),
         shift=(trained - solved)[:, :, 0],
         square=(trained**2 - solved**2)[:, :, 0],
     )
 
 
-def problem(setting: EnsembleSetting, run: Run, parametrisation: str) -> tuple[FullyConnected, Tensor, int]:
-    """The network of one block, all points (test first), and the number of test points."""
+def problem_of(setting: EnsembleSetting, run: Run, outputs: int, parametrisation: str = "ntk") -> Problem:
+    """The network of one block with so many heads, and all points, test first; any depth."""
     import torch
 
-    network = network_of(setting, run.block["width"], parametrisation)
-    if network.depth != 1:
-        raise InvalidInput("The averaging over readout signs is exact for one hidden layer only.", "Use two scales.")
-    points = np.concatenate([setting.test, setting.train])
-    return network, torch.from_numpy(points).to(run.device), len(setting.test)
+    from ...numerics.training import pooled
 
-
-def train_and_linearise(
-    network: FullyConnected,
-    parameters: Parameters,
-    x: Tensor,
-    tests: int,
-    goal: Tensor,
-    relative_residual: float,
-    run: Run,
-) -> tuple[Any, Tensor]:
-    """The linearisation, and the output at the test points after full-batch descent."""
-    from ...numerics.networks.fully_connected import forward
-    from ...numerics.training.choose import train
-    from ...numerics.training.linearised import linearise
-    from ...numerics.training.step_size import step_rule
-
-    linear = linearise(network, parameters, x[tests:], x[:tests])
-    # three quarters of the fastest step: the tangent kernel of a narrow network moves while it trains
-    rule = step_rule(linear.ntk_train, relative_residual=relative_residual, damping=0.75, slack=20)
-    found = train(
-        network,
-        parameters,
-        x[tests:],
-        goal,
-        step_size_sum_loss=rule.step_size_sum_loss,
-        relative_residual=relative_residual,
-        max_steps=rule.max_steps,
+    test, train = (torch.from_numpy(points).to(run.device) for points in (setting.test, setting.train))
+    return pooled.problem_of(
+        test, train, width=run.block["width"], outputs=outputs, parametrisation=parametrisation, **setting.architecture
     )
-    return linear, forward(network, found.parameters, x[:tests]).output
 
 
-def readout_covariance(network: FullyConnected, features: Tensor, parameters: Parameters | None) -> Tensor:
-    """Covariance of the initial output over the readout's bias and its weights: all of them, or only their signs."""
-    import torch
-
-    weight, bias = network.deviations[-1]
-    if parameters is None:
-        return torch.bmm(features, features.mT) * weight**2 + bias**2
-    sizes = (network.factors[-1][0] * parameters.weights[-1].mT) ** 2
-    return torch.bmm(features * sizes, features.mT) + bias**2
-
-
-def residual_map(smoother: Tensor) -> Tensor:
-    """M = [I, -G] per member."""
-    import torch
-
-    tests = smoother.shape[1]
-    identity = torch.eye(tests, dtype=smoother.dtype, device=smoother.device).expand(smoother.shape[0], tests, tests)
-    return torch.cat([identity, -smoother], dim=2)
+def paired_columns(found: PairedErrors) -> dict[str, np.ndarray]:
+    """`linearised_s` and, of trained networks, `correction_s` at each test point s."""
+    parts = {"linearised": found.linearised, "correction": found.correction}
+    return columns(**{name: value for name, value in parts.items() if value is not None})
 
 
 def columns(**tables: Tensor) -> dict[str, np.ndarray]:

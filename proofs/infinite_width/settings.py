@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...numerics.kernels.fully_connected import fully_connected_kernels, layer_scales
-from ...numerics.wide_networks.gram import GramBlocks, gram_blocks
+from ...numerics.wide_networks.gram import GramBlocks, kernel_blocks
 from ...theory.activations import Activation, resolve
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite
@@ -88,8 +88,4 @@ def _architecture(setting: KernelSetting | EnsembleSetting) -> dict[str, Any]:
 def blocks(setting: EnsembleSetting, **changes: Any) -> tuple[GramBlocks, GramBlocks]:
     """Infinite-width K and T over (test, train)."""
     joint = fully_connected_kernels(np.concatenate([setting.test, setting.train]), **(setting.architecture | changes))
-    s = len(setting.test)
-    k, t = (
-        gram_blocks(name, m[:s, :s], m[:s, s:], m[s:, s:]) for name, m in (("nngp", joint.nngp), ("ntk", joint.ntk))
-    )
-    return k, t
+    return kernel_blocks(joint, tests=len(setting.test))

@@ -109,3 +109,19 @@ def test_bad_input(function: object) -> None:
             negative(-1.0)
     with pytest.raises(InvalidInput):
         rate_exponential(math.inf)
+
+
+def test_the_mean_is_one_by_default() -> None:
+    assert cgf_exponential(2.0) == cgf_exponential(2.0, 1.0)
+    assert rate_exponential(0.3) == rate_exponential(0.3, 1.0)
+    assert inverse_rate_exponential(0.3) == inverse_rate_exponential(0.3, 1.0)
+
+
+def test_rate_beyond_a_small_mean() -> None:
+    assert list(rate_exponential([-0.1, 0.0, 0.5, 0.7], 0.5)) == [0.0, 0.0, np.inf, np.inf]
+
+
+def test_one_mean_that_is_not_positive_is_enough() -> None:
+    for mean in ([1.0, -1.0], [0.0, 2.0]):
+        with pytest.raises(InvalidInput):
+            cgf_exponential(1.0, mean)

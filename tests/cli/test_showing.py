@@ -8,6 +8,7 @@ import pytest
 
 import nonvacuous as nv
 from nonvacuous.errors import InvalidInput, UnknownKey
+from nonvacuous.numerics.digests import code_digest
 from nonvacuous.shipped import find
 
 
@@ -37,11 +38,11 @@ def test_several_are_a_table_and_a_definition_has_no_evidence():
 
 def test_a_run_folder_replaces_the_shipped_verdict(tmp_path):
     (tmp_path / "verdicts").mkdir()
-    shipped = find("pb.kl")["verdict"]
+    modules = find("pb.kl")["verdict"]["code"]["modules"]
     checks = [{"name": "c", "controls": [{"name": "w", "verdict": "supported"}]}]
     verdict = {
         "verdict": "refuted", "date": "2026-01-01", "derivation": {"status": "replayed", "cited_steps": 0}, "checks": checks,
-        "budget": "quick", "code": shipped["code"],
+        "budget": "quick", "code": {"modules": modules, "digest": code_digest(modules)},
     }  # fmt: skip
     (tmp_path / "verdicts" / "pb.kl.json").write_text(json.dumps(verdict))
     assert "refuted; 0 of 1 wrong versions refuted" in nv.show("pb.kl", out=tmp_path)._repr_html_()
@@ -50,5 +51,7 @@ def test_a_run_folder_replaces_the_shipped_verdict(tmp_path):
 def test_bad_keys():
     with pytest.raises(InvalidInput, match="no key"):
         nv.show()
-    with pytest.raises(UnknownKey, match=r"Known: pb\.dv"):
-        nv.show("pb.nothing")
+    with pytest.raises(UnknownKey, match=r"Did you mean pb\.betting"):
+        nv.show("pb.beting")
+    with pytest.raises(UnknownKey, match=r"pb.xqzw'\. `nonvacuous list`"):
+        nv.show("pb.xqzw")

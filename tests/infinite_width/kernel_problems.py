@@ -11,6 +11,16 @@ EPS = np.finfo(np.float64).eps
 SEEDS = range(5)
 
 
+def hard_inputs(rng, n=150, d=20):
+    """Equal, opposite, scaled, zero and nearly equal rows among others."""
+    x = rng.normal(size=(n, d))
+    x[5], x[6], x[7], x[8] = x[4], -x[4], 2 * x[4], 0
+    for k in range(1, 13):
+        x[20 + k] = x[20] + 10.0**-k * rng.normal(size=d)
+        x[40 + k] = -x[40] * (1 + 10.0**-k)
+    return x
+
+
 def kernels(points, **changes):
     architecture = {"depth": 2, "activation": "erf", "weight_scale": 1.5, "bias_scale": 0.3} | changes
     return fully_connected_kernels(points, **architecture)

@@ -159,7 +159,9 @@ def test_the_fast_rectifier_is_the_table_of_duals(monkeypatch):
 
 
 @pytest.mark.parametrize("readout", ["flatten", "average"])
-@pytest.mark.parametrize("activation", ["relu", LeakyRelu(0.2)])
+@pytest.mark.parametrize(
+    "activation", ["relu", LeakyRelu(0.2), "abs", "erf", "gelu", Scaled("sin", 1.2, 0.8, 0.3)], ids=str
+)
 def test_torch_gives_the_same_numbers(activation, readout):
     pytest.importorskip("torch")
     for images, padding in ((X2, "zero"), (X1, "circular")):
@@ -171,10 +173,13 @@ def test_torch_gives_the_same_numbers(activation, readout):
             )
             for a, b in ((ours.nngp, theirs.nngp), (ours.ntk, theirs.ntk)):
                 assert np.abs(a - b).max() < 50 * EPS * np.abs(a).max()
-    with pytest.raises(InvalidInput, match="torch"):
-        convolutional_kernels(X1, **{**NETWORK, "activation": "erf"}, device="cpu")
+
+
+@pytest.mark.parametrize("device", [0, "nowhere", "meta", "cuda:99"])
+def test_a_device_that_is_not_there(device):
+    pytest.importorskip("torch")
     with pytest.raises(InvalidInput, match="device"):
-        convolutional_kernels(X1, **NETWORK, device=0)
+        convolutional_kernels(X1, **NETWORK, device=device)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

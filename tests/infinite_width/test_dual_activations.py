@@ -32,6 +32,7 @@ KINKED = [
     LeakyRelu(0.99),
     ABRelu(-0.3, 1.2),
     Scaled("relu", 1.2, 0.8, -0.3),
+    Scaled(ABRelu(-0.3, 1.2), 1.2, 0.8, 0.4),
 ]
 SMOOTH = ["identity", "erf", "gelu", "sin", "cos", Sine(1.3, 0.7, 0.4), Sine(0.9, 2.1, 1.2), Cosine(1.1, 0.8, -0.5), Rbf(0.6),
           Scaled("gelu", 1.5, 0.8, -0.2), Scaled("erf", 1.5, 0.7, 0.4), Scaled(Sine(1.0, 1.2, 0.7), 1.5, 0.7, 0.4)]  # fmt: skip

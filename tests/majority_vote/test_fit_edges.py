@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from nonvacuous.numerics.bounds import majority_vote_weights, stochastic_vote
 from nonvacuous.numerics.bounds.majority_vote_data import Votes
-from nonvacuous.numerics.bounds.majority_vote_weights import best_lambda, fit_vote_weights, surrogate
+from nonvacuous.numerics.bounds.majority_vote_weights import WeightsFit, best_lambda, fit_vote_weights, surrogate
 from nonvacuous.numerics.bounds.stochastic_vote import _divergence, fit_dirichlet
 from nonvacuous.numerics.certified.divergences import kl_dirichlet
 from nonvacuous.numerics.certified.maurer import log_maurer_xi
@@ -90,3 +92,23 @@ def test_a_fit_at_the_end_of_its_range_has_converged(prior):
     for found, wanted in zip(fit.concentrations, prior, strict=True):
         if not ends[0] <= wanted <= ends[1]:
             assert found == pytest.approx(min(max(wanted, ends[0]), ends[1]), rel=1e-12, abs=0)
+
+
+def test_the_best_of_the_restarts_is_taken(monkeypatch):
+    """Searches that end at 3, 1 and 2: that at 1 is the result, and its own distance from a stationary point is reported."""
+    ends = [WeightsFit(np.full(4, 0.25), value, 1.0, value / 10, 5, False) for value in (3.0, 1.0, 2.0)]
+    queue = list(ends)
+    monkeypatch.setattr(majority_vote_weights, "_alternate", lambda *args: queue.pop(0))
+    fit = fit_vote_weights(some_votes(), delta=0.05, seed=0, restarts=2)
+    assert (fit.objective, fit.gradient) == (1.0, 0.1)
+    assert not queue
+    points = [np.array([0.5, 1.0]), np.array([0.1, 0.2]), np.array([2.0, 0.3])]
+    found = [SimpleNamespace(x=x, fun=value, nit=5) for x, value in zip(points, (3.0, 1.0, 2.0), strict=True)]
+    monkeypatch.setattr(stochastic_vote, "minimize", lambda *args, **options: found.pop(0))
+    monkeypatch.setattr(stochastic_vote, "bound_and_gradient", lambda x, *args: (float(x.sum()), np.array([-0.7, 0.2])))
+    wrong = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    dirichlet = fit_dirichlet(wrong, [1.0, 1.0], delta=0.05, seed=0, restarts=2)
+    assert dirichlet.concentrations == pytest.approx(np.exp(points[1]), rel=1e-15, abs=0)
+    assert dirichlet.gradient == 0.7  # the largest in size, whatever its sign
+    assert not dirichlet.converged
+    assert not found

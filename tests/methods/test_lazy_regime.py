@@ -9,6 +9,7 @@ from torch import nn
 from nonvacuous.errors import InvalidInput
 from nonvacuous.numerics.methods.deep_ensemble import DeepEnsembleConfig
 from nonvacuous.numerics.methods.lazy_regime import label_dependence
+from nonvacuous.numerics.methods.normal_parametrisation import normal_module
 
 X = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]], dtype=torch.float64)
 TEST = torch.tensor([[0.5, 0.5, 0], [-0.7, 0.4, 0.2], [0.3, -0.8, -0.6]], dtype=torch.float64)
@@ -32,6 +33,12 @@ def test_a_linear_module_never_depends_on_its_labels():
         nn.Linear(3, 1).double(), (X[:2], Y[:2]), TEST, DeepEnsembleConfig(1.5, 0.3, tolerance=1e-8, members=50), seed=0
     )
     assert abs(found.ratio) < 1e-5
+    module = normal_module(nn.Linear(3, 1).double(), X[:2], weight_std=1.5, bias_std=0.3, device="cpu")
+    start = module.draw(50, 0, "lazy regime: members")
+    train, test = (torch.cat([1.5 * z / 3**0.5, 0.3 * torch.ones_like(z[:, :1])], 1) for z in (X[:2], TEST))
+    smoother = test @ train.T @ torch.linalg.inv(train @ train.T)
+    members = module.population(start, TEST) - smoother @ module.population(start, X[:2])
+    torch.testing.assert_close(found.zeros, members[:, :, 0].var(0), rtol=1e-5, atol=1e-12)
     torch.testing.assert_close(found.labels, found.zeros, rtol=1e-5, atol=0)
 
 

@@ -51,7 +51,7 @@ def test_the_text_names_the_theorems_that_the_list_of_methods_names(method):
     text = " ".join(" ".join(_blocks(_tree(method.module))).split())
     named = re.search(r"Theorems: (.*?)\. ?(Sources?:|$)", text)
     assert named is not None
-    assert set(re.findall(r"\b(?:iw|fs|pb)\.\w+", named[1])) == set(method.theorems)
+    assert set(re.findall(r"\b(?:iw|fs|pb|ib)\.\w+", named[1])) == set(method.theorems)
     for word in ("Objective.", "Algorithm.", "Choices and their origin."):
         assert word in text
 

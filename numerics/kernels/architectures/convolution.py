@@ -10,18 +10,22 @@ where U_i = (sb, sw u_{i+o}/sqrt q, ...) and likewise W_j, so the new gap is (sw
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from ....theory.activations import ABRelu, Activation, resolve
+from ..arrays import Matrix, block, functions_of
 from ..duals.table import dual_activation
-from ..pairs import Matrix, PairState, ratio
+from ..pairs import PairState, ratio
 from .images import ConvolutionalProblem
 from .neighbourhoods import Groups, neighbourhood_sum, patches
 
 _TILE = 1 << 16  # float64 entries of one tile of the elementwise part: half a MiB
+_CARD_TILE = 1 << 22  # on a graphics card: 32 MiB
+TILE_ARRAYS = 48  # of a tile's size that a dual holds at its peak
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def all_norms(images: Matrix, problem: ConvolutionalProblem) -> list[list[Norms]
 def diagonal_dual(activation: Activation, a: Matrix) -> Matrix:
     """V(a, a, a), entrywise."""
     column = a.reshape(-1, 1)
-    return dual_activation(activation, PairState(column, column, *(np.zeros_like(column),) * 2)).a.reshape(a.shape)
+    nothing = functions_of(a).zeros_like(column)
+    return dual_activation(activation, PairState(column, column, nothing, nothing)).a.reshape(a.shape)
 
 
 def features(left: list[Norms], right: list[Norms], problem: ConvolutionalProblem, *, all_pairs: bool) -> Features:
@@ -98,7 +103,7 @@ def features(left: list[Norms], right: list[Norms], problem: ConvolutionalProble
     tangent = np.sqrt(a * b) - gap
     known: Matrix | None = cogap
     for layer in range(len(problem.scales) - 1):
-        u, v, gap, tangent = _activate(problem.activation, a, b, gap, known, tangent)
+        u, v, gap, tangent = activate(problem.activation, a, b, gap, known, tangent)
         known = None  # only the inputs' complement is known better than from the gap
         if layer == len(problem.scales) - 2:
             break
@@ -131,26 +136,32 @@ def _coordinates(
     return a, b, gap
 
 
-def _activate(
+def tile_entries(like: Matrix) -> int:
+    """float64 entries of one tile of the elementwise part."""
+    return block(like, _TILE, _CARD_TILE)
+
+
+def activate(
     activation: Activation, a: Matrix, b: Matrix, gap: Matrix, known: Matrix | None, tangent: Matrix
 ) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """One dual: norms of the features, their gap and Vd T; `known` is the complement of the gap below where it is known apart."""
-    found = resolve(activation)
+    """One dual, of arrays or tensors: norms of the features, their gap and Vd T; `known` is the complement of the gap below where it is known
+    apart."""
+    found, xp = resolve(activation), functions_of(gap)
     if isinstance(found, ABRelu) and found.negative * found.positive >= 0:
-        mean = np.sqrt((found.negative**2 + found.positive**2) / 2)
+        mean = math.sqrt((found.negative**2 + found.positive**2) / 2)
         rectify(found, a, b, gap, known, tangent)
-        return mean * np.sqrt(a), mean * np.sqrt(b), gap, tangent
-    rows, shape = max(1, _TILE // max(1, gap[0].size)), gap.shape
-    out = np.empty_like(gap)
+        return mean * xp.sqrt(a), mean * xp.sqrt(b), gap, tangent
+    rows, shape = max(1, tile_entries(gap) // math.prod(gap.shape[1:])), gap.shape
+    out = xp.empty_like(gap)
     for start in range(0, shape[0], rows):
-        block = slice(start, start + rows)
-        part_a, part_b = (v[block] if v.shape[0] == shape[0] else v for v in (a, b))
-        complement = None if known is None else known[block]
-        dual = dual_activation(activation, PairState(part_a, part_b, part_a - part_b, gap[block], complement))
+        part = slice(start, start + rows)
+        part_a, part_b = (v[part] if v.shape[0] == shape[0] else v for v in (a, b))
+        complement = None if known is None else known[part]
+        dual = dual_activation(activation, PairState(part_a, part_b, part_a - part_b, gap[part], complement))
         assert dual.derivative is not None
-        out[block] = dual.gap
-        tangent[block] *= dual.derivative
-    u, v = (np.sqrt(diagonal_dual(activation, part)) for part in (a, b))
+        out[part] = dual.gap
+        tangent[part] *= dual.derivative
+    u, v = (xp.sqrt(diagonal_dual(activation, norms)) for norms in (a, b))
     return u, v, out, tangent
 
 
@@ -163,32 +174,31 @@ def rectify(activation: ABRelu, a: Matrix, b: Matrix, gap: Matrix, known: Matrix
     """
     m, q = (activation.negative**2 + activation.positive**2) / 2, (activation.negative - activation.positive) ** 2
     q = float(q / (2 * np.pi))
-    early = known is not None or activation.negative != 0  # angles beyond a right one
-    inverse_a, inverse_b = (ratio(np.ones_like(v), np.sqrt(2.0 * v)) for v in (a, b))
-    twice_a, twice_b = np.sqrt(2 * a), np.sqrt(2 * b)
-    rows = max(1, _TILE // max(1, gap[0].size))
+    xp, early = functions_of(gap), known is not None or activation.negative != 0  # angles beyond a right one
+    inverse_a, inverse_b = (ratio(xp.ones_like(v), xp.sqrt(2.0 * v)) for v in (a, b))
+    twice_a, twice_b = xp.sqrt(2 * a), xp.sqrt(2 * b)
+    rows = max(1, tile_entries(gap) // math.prod(gap.shape[1:]))
     for start in range(0, gap.shape[0], rows):
-        block = slice(start, start + rows)
-        g, t = gap[block], tangent[block]
+        part = slice(start, start + rows)
+        g, t = gap[part], tangent[part]
         ia, ib, ra, rb = (
-            v[block] if v.shape[0] == gap.shape[0] else v for v in (inverse_a, inverse_b, twice_a, twice_b)
+            v[part] if v.shape[0] == gap.shape[0] else v for v in (inverse_a, inverse_b, twice_a, twice_b)
         )
         r = g * ia
         r *= ib
-        np.clip(r, 0.0, 1.0, out=r)
+        xp.clip(r, 0.0, 1.0, out=r)
         if early:
-            far = ra * rb - g if known is None else known[block]
-            c = np.maximum(far, 0.0)
+            c = (ra * rb - g if known is None else known[part]).clip(0.0)
             c *= ia
             c *= ib
-            root = np.sqrt(r)
-            other = np.sqrt(c)
-            half = np.arctan2(root, other)
+            root = xp.sqrt(r)
+            other = xp.sqrt(c)
+            half = xp.arctan2(root, other)
             root *= other
         else:
-            root = np.sqrt(r)
-            half = np.arcsin(root)
-            root *= np.sqrt(1 - r)
+            root = xp.sqrt(r)
+            half = xp.arcsin(root)
+            root *= xp.sqrt(1 - r)
         # 2 (m r - q (root - half (1 - 2r))) with sin t = 2 root, t = 2 half
         turn = 1 - 2 * r
         turn *= half
@@ -198,7 +208,7 @@ def rectify(activation: ABRelu, a: Matrix, b: Matrix, gap: Matrix, known: Matrix
         r -= root
         r *= ra
         r *= rb
-        gap[block] = r
+        gap[part] = r
         half *= -2 * q
         half += m
         t *= half

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from ..arrays import functions_of
 from ..pairs import PairState
 from .signal import Signal
 
 
 def drop(signal: Signal, keep_rate: float) -> Signal:
     """Masks m/keep_rate are independent between inputs: E m m'/keep_rate^2 is 1/keep_rate for the same draw, else 1."""
-    s, inverse = signal.state, 1 / keep_rate
+    s, inverse, xp = signal.state, 1 / keep_rate, functions_of(signal.tangent)
     excess = (1 - keep_rate) / keep_rate * s.scale
-    gap = np.where(signal.same, 0.0, s.gap + excess)
-    cogap = np.where(signal.same, 2 * inverse * s.scale, s.cogap + excess)
+    gap = xp.where(signal.same, 0.0, s.gap + excess)
+    cogap = xp.where(signal.same, 2 * inverse * s.scale, s.cogap + excess)
     state = PairState(inverse * s.a, inverse * s.b, inverse * s.difference, gap, cogap)
-    return Signal(state, np.where(signal.same, inverse, 1.0) * signal.tangent, signal.same)
+    return Signal(state, xp.where(signal.same, inverse * signal.tangent, signal.tangent), signal.same)

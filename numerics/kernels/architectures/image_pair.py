@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from ....theory.architectures import Activate, Dense
 from ....theory.image_layers import AveragePool, Conv, Flatten, GlobalAveragePool, ImageLayer, centres, per_dimension
 from ..pairs import Matrix, ratio
-from .convolution import _activate
+from .convolution import activate
 from .neighbourhoods import Groups, neighbourhood_sum, patches
 
 
@@ -138,7 +138,7 @@ def step(pair: ImagePair, layer: ImageLayer) -> ImagePair:
     match layer:
         case Activate():
             (u, v), known = pair.norms, pair.known
-            _, _, gap, tangent = found = _activate(layer.activation, u**2, v**2, pair.gap, known, pair.tangent)
+            _, _, gap, tangent = found = activate(layer.activation, u**2, v**2, pair.gap, known, pair.tangent)
             return replace(
                 pair, u=found[0].reshape(pair.u.shape), v=found[1].reshape(pair.v.shape), gap=gap, tangent=tangent,
                 known=None,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ....theory.errors import InvalidInput
+from ..arrays import functions_of
 from ..pairs import PairState
 from .signal import Signal
 
@@ -20,7 +19,7 @@ def normalise(signal: Signal, epsilon: float) -> Signal:
         raise InvalidInput(
             "A layer that is all 0 cannot be normalised.", "Drop zero inputs, or use a bias or an epsilon."
         )
-    scale = np.sqrt(a * b)
+    scale = functions_of(a).sqrt(a * b)
     difference = epsilon * s.difference / (a * b)
     state = PairState(s.a / a, s.b / b, difference, s.gap / scale, s.cogap / scale)
     return Signal(state, signal.tangent / scale, signal.same)

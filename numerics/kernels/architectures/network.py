@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from ....theory.architectures import Activate, Dense, Dropout, Layer, LayerNorm, Residual, check_order
 from ....theory.errors import InvalidInput
-from ....theory.validation import finite
+from ..arrays import Matrix, checked_rows, chosen_device, functions_of, mirrored, require_finite
 from ..duals.table import dual_activation, no_tangent_kernel
-from ..pairs import Matrix, PairState, affine, input_state
+from ..fully_connected import TorchKernels
+from ..pairs import PairState, affine, input_state
 from .dropout import drop
 from .layer_norm import normalise
 from .residual import add
 from .signal import Signal
+
+if TYPE_CHECKING:
+    from ..arrays import Device
 
 
 @dataclass(frozen=True)
@@ -27,31 +31,41 @@ class NetworkKernels:
     ntk: Matrix
 
 
-def network_kernels(x: Any, y: Any = None, *, layers: Sequence[Layer]) -> NetworkKernels:
+@overload
+def network_kernels(x: Any, y: Any = None, *, layers: Sequence[Layer], device: None = None) -> NetworkKernels: ...
+@overload
+def network_kernels(x: Any, y: Any = None, *, layers: Sequence[Layer], device: Device) -> TorchKernels: ...
+def network_kernels(
+    x: Any, y: Any = None, *, layers: Sequence[Layer], device: Device | None = None
+) -> NetworkKernels | TorchKernels:
     """Infinite-width kernels between the rows of x (n, d) and y (m, d); y = None means y = x.
 
     `layers`: Dense, Activate, LayerNorm, Dropout and Residual of `nonvacuous.theory.architectures`, the last one Dense. Dropout
     is that of training: with y = None the diagonal belongs to one draw of the masks, everything else to independent ones.
-    On gap coordinates: nearly equal inputs keep their digits. float64 only. Source: `iw.residual`, `iw.layernorm`, `iw.dropout`.
+    On gap coordinates: nearly equal inputs keep their digits. float64 only. `device`: None computes in NumPy; "cpu" or "cuda" in torch there,
+    which gives `TorchKernels`, as a torch tensor for x or y does, on its own device. Source: `iw.residual`, `iw.layernorm`, `iw.dropout`.
     Raises InvalidInput, and AssumptionViolated for networks without a closed form: batch normalisation, activations or
     normalisation of non-Gaussian layers, branches that do not end in Dense, sign.
     """
     check_order(layers)
-    left = finite("x", x, ndim=2)
-    right = left if y is None else finite("y", y, ndim=2)
-    if left.shape[1] != right.shape[1] or not left.size or not right.size:
-        raise InvalidInput(
-            f"x and y have shapes {left.shape} and {right.shape}.", "Both need the same columns, some rows."
-        )
-    if any(getattr(v, "dtype", None) in (np.dtype(np.float32), np.dtype(np.float16)) for v in (x, y)):
-        raise InvalidInput("x or y is not float64.", "Kernels are computed in float64: pass float64 inputs.")
-    same = np.eye(len(left), dtype=bool) if y is None else np.zeros((len(left), len(right)), dtype=bool)
+    place = chosen_device(device, x, y)
+    left = checked_rows("x", x, place)
+    right = left if y is None else checked_rows("y", y, place)
+    if left.shape[1] != right.shape[1]:
+        raise InvalidInput(f"x has {left.shape[1]} columns and y has {right.shape[1]}.", "Both need the same features.")
     with np.errstate(over="ignore", invalid="ignore"):
         state = input_state(left, right, 1.0, 0.0)
-        found = _chain(Signal(state, np.zeros_like(state.gap), same), layers)
-    if not (np.isfinite(found.state.nngp).all() and np.isfinite(found.tangent).all()):
-        raise InvalidInput("The kernels overflow float64.", "Bring inputs and scales nearer to 1.")
-    return NetworkKernels(found.state.nngp, found.tangent)
+        nothing = functions_of(left).zeros_like(state.gap)
+        same = nothing != 0
+        if y is None:
+            each = np.arange(len(left))
+            same[each, each] = True
+        last = _chain(Signal(state, nothing, same), layers)
+        found: Any = (last.state.nngp, last.tangent)
+    require_finite(*found)
+    if y is None:
+        found = tuple(mirrored(kernel) for kernel in found)
+    return TorchKernels(*found) if place is not None else NetworkKernels(*found)
 
 
 def _chain(signal: Signal, layers: Sequence[Layer]) -> Signal:

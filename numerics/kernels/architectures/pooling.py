@@ -12,7 +12,7 @@ import numpy as np
 from ....theory.activations import Activation
 from ....theory.errors import InvalidInput
 from ....theory.validation import finite, sample_size
-from ..pairs import Matrix
+from ..arrays import Matrix, chosen_device
 from .convolution import Features, Norms, all_norms, features
 from .images import ConvolutionalProblem, Padding, Readout, checked_problem
 
@@ -50,7 +50,7 @@ def convolutional_kernels(
     globally, O(positions^2). `weight_scale` and `bias_scale`: one number, or depth + 1, the readout last. NTK parametrisation:
     weights enter as sw/sqrt(q channels), those of the readout as sw/sqrt(positions channels) after flattening and
     sw/sqrt(channels) after the average. `workers`: threads over pairs of images; `max_bytes`: what temporary arrays may take.
-    `device`: None computes in NumPy; "cpu" or "cuda" in torch, many pairs at a time (rectifiers only).
+    `device`: None computes in NumPy; "cpu" or "cuda" in torch, many pairs at a time.
     float64 only. K and T are exact to rounding on the scale sqrt(k(x,x) k(y,y)), nearly equal images included.
     Source: `iw.conv`, `iw.pool`; the recursion is that of Novak et al. 2019 and Arora et al. 2019 (exact computation).
     Raises InvalidInput, also where `max_bytes` does not suffice, and AssumptionViolated for sign.
@@ -75,15 +75,16 @@ def convolutional_kernels(
         )
     if device is not None and not isinstance(device, str):
         raise InvalidInput(f"device is {device!r}.", "Pass None, 'cpu', 'cuda' or 'cuda:0'.")
+    place = chosen_device(device)
     with np.errstate(over="ignore", invalid="ignore"):
         left = all_norms(problem.x, problem)
         right = left if problem.symmetric else all_norms(problem.y, problem)
-        if device is None:
+        if place is None:
             nngp, ntk = _in_numpy(left, right, problem, workers)
         else:
             from .torch_pairs import torch_kernels
 
-            nngp, ntk = torch_kernels(left, right, problem, device, float(max_bytes))
+            nngp, ntk = torch_kernels(left, right, problem, place, float(max_bytes))
     if not (np.isfinite(nngp).all() and np.isfinite(ntk).all()):
         raise InvalidInput("The kernels overflow float64.", "Bring images and scales nearer to 1.")
     return ConvolutionalKernels(nngp, ntk)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from ..pairs import DualState, Matrix, PairState
 
@@ -17,7 +16,7 @@ class Signal:
 
     state: PairState
     tangent: Matrix
-    same: np.ndarray
+    same: Any
 
     @property
     def features(self) -> DualState:

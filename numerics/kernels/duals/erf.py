@@ -5,10 +5,10 @@ V = (2/pi) arcsin(2c/S), Vd = (4/pi)/sqrt(S^2 - 4c^2), S^2 = (1+2a)(1+2b).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-
+from ..arrays import functions_of
 from ..pairs import DualState, Matrix, PairState, SlopeState, gap_of_distance, ratio
 
 
@@ -36,25 +36,26 @@ def arcsine(state: PairState) -> Arcsine:
     with ra = sqrt a, rb = sqrt b, p = ra rb, D = a - b, e = S - 2p = (1+2(a+b))/(S+2p) and
     Z = a + b - 2pe = 2 D^2/((S+2p)^2 - 1).
     """
+    xp = functions_of(state.gap)
     a, b, difference, gap, p = state.a, state.b, state.difference, state.gap, state.scale
     total = a + b
     A, B = 1 + 2 * a, 1 + 2 * b
-    S = np.sqrt(A * B)
-    cosine = np.sqrt(1 + 2 * total + 4 * gap * state.cogap)
+    S = xp.sqrt(A * B)
+    cosine = xp.sqrt(1 + 2 * total + 4 * gap * state.cogap)
 
-    tan_a, tan_b = 2 * a / np.sqrt(1 + 4 * a), 2 * b / np.sqrt(1 + 4 * b)
+    tan_a, tan_b = 2 * a / xp.sqrt(1 + 4 * a), 2 * b / xp.sqrt(1 + 4 * b)
     tan_difference = ratio(4 * difference * (total + 4 * p * p), (1 + 4 * a) * (1 + 4 * b) * (tan_a + tan_b))
-    h = np.arctan2(tan_difference, 1 + tan_a * tan_b) / 2
+    h = xp.arctan2(tan_difference, 1 + tan_a * tan_b) / 2
 
     e = (1 + 2 * total) / (S + 2 * p)
     Z = ratio(2 * difference**2, (S + 2 * p) ** 2 - 1)
     sine_difference = (
         2 * gap / S
-        + 2 * state.root_difference**2 * (1 + e + Z) / (A * B * (np.sqrt(A) + np.sqrt(B)) ** 2)
-        + (4 * p * p + total) * 2 * np.sin(h / 2) ** 2 / (A * B * np.cos(h))
+        + 2 * state.root_difference**2 * (1 + e + Z) / (A * B * (xp.sqrt(A) + xp.sqrt(B)) ** 2)
+        + (4 * p * p + total) * 2 * xp.sin(h / 2) ** 2 / (A * B * xp.cos(h))
     )
-    cosine_sum = (np.sqrt(1 + 4 * a) / A + np.sqrt(1 + 4 * b) / B) / (2 * np.cos(h)) + cosine / S
-    return Arcsine(np.arctan(tan_a), np.arctan(tan_b), 2 * h, 4 * np.arctan2(sine_difference, cosine_sum), cosine)
+    cosine_sum = (xp.sqrt(1 + 4 * a) / A + xp.sqrt(1 + 4 * b) / B) / (2 * xp.cos(h)) + cosine / S
+    return Arcsine(xp.arctan(tan_a), xp.arctan(tan_b), 2 * h, 4 * xp.arctan2(sine_difference, cosine_sum), cosine)
 
 
 def inverse_root_distance(a: Matrix, b: Matrix, difference: Matrix, determinant: Matrix) -> Matrix:
@@ -63,11 +64,12 @@ def inverse_root_distance(a: Matrix, b: Matrix, difference: Matrix, determinant:
     A sum of two non-negative terms: with G = sqrt(AB), M - G = (A-B)^2/(4(M+G)), the distance at d = 0 is
     2 (M-G)(M+2G) / ((sqrt(2M(M+G)) + 2G) G sqrt M), and the rest is 2d/(sqrt M sqrt(M+d) (sqrt M + sqrt(M+d))).
     """
+    xp = functions_of(determinant)
     A, B = 1 + a, 1 + b
-    M, G = 1 + (a + b) / 2, np.sqrt(A * B)
-    root, full = np.sqrt(M), np.sqrt(M + determinant)
+    M, G = 1 + (a + b) / 2, xp.sqrt(A * B)
+    root, full = xp.sqrt(M), xp.sqrt(M + determinant)
     spread = difference**2 / (4 * (M + G))
-    apart = 2 * spread * (M + 2 * G) / ((np.sqrt(2 * M * (M + G)) + 2 * G) * G * root)
+    apart = 2 * spread * (M + 2 * G) / ((xp.sqrt(2 * M * (M + G)) + 2 * G) * G * root)
     return apart + 2 * determinant / (root * full * (root + full))
 
 
@@ -77,17 +79,18 @@ def erf_dual(state: PairState) -> DualState:
     The new gap is the squared distance less the squared difference of norms, both exact to rounding; it can be
     negative by rounding of the former, where the features are nearly collinear.
     """
-    kernel, scale = arcsine(state), 2 / np.pi
+    kernel, scale = arcsine(state), 2 / math.pi
     a, b, difference = scale * kernel.a, scale * kernel.b, scale * kernel.difference
     gap = gap_of_distance(a, b, difference, scale * kernel.distance)
-    return DualState(a, b, difference, gap, 4 / (np.pi * kernel.cosine))
+    return DualState(a, b, difference, gap, 4 / (math.pi * kernel.cosine))
 
 
 def erf_slopes(state: PairState) -> SlopeState:
     """Vd = (4/pi)/sqrt(1 + 2(a+b) + 4(ab - c^2)); on the diagonal (4/pi)/sqrt(1+4a)."""
-    root_a, root_b = np.sqrt(1 + 4 * state.a), np.sqrt(1 + 4 * state.b)
+    xp = functions_of(state.gap)
+    root_a, root_b = xp.sqrt(1 + 4 * state.a), xp.sqrt(1 + 4 * state.b)
     distance = inverse_root_distance(4 * state.a, 4 * state.b, 4 * state.difference, 4 * state.gap * state.cogap)
     difference = -4 * state.difference / (root_a * root_b * (root_a + root_b))
-    scale = 4 / np.pi
-    total = 1 / root_a + 1 / root_b + 2 / np.sqrt(1 + 2 * (state.a + state.b) + 4 * state.gap * state.cogap)
+    scale = 4 / math.pi
+    total = 1 / root_a + 1 / root_b + 2 / xp.sqrt(1 + 2 * (state.a + state.b) + 4 * state.gap * state.cogap)
     return SlopeState(scale / root_a, scale / root_b, *(scale * part for part in (difference, distance, total)))

@@ -7,14 +7,14 @@ r = 1/(1+a), s = 1/(1+b). V_e is even in c, so it is computed at x and y or -y, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-
+from ..arrays import functions_of
 from ..pairs import DualState, Matrix, PairState, SlopeState, gap_of_distance, ratio
 from .erf import Arcsine, arcsine, inverse_root_distance
 
-_TURN = 2 * np.pi
+_TURN = 2 * math.pi
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def gelu_dual(state: PairState) -> DualState:
 
     The last term is the only negative one; it takes at most the part sqrt(a+b) of the digits away.
     """
-    t = _terms(state)
+    t, xp = _terms(state), functions_of(state.gap)
     a, b, D = state.a, state.b, state.difference
-    root_a, root_b = np.sqrt(1 + 2 * a), np.sqrt(1 + 2 * b)
-    middle = np.sqrt(1 + (a + b))
+    root_a, root_b = xp.sqrt(1 + 2 * a), xp.sqrt(1 + 2 * b)
+    middle = xp.sqrt(1 + (a + b))
     root_d = 2 * D / (root_a + root_b)
     bulge = 2 * t.determinant / (middle + 1 / t.q) + root_d**2 / (root_a + root_b + 2 * middle)  # 2D - Da - Db
-    gamma = np.arctan2(t.c, 1 / t.q)
+    gamma = xp.arctan2(t.c, 1 / t.q)
     even = (
         t.distance * gamma
         + (a + b) / 2 * t.angles.distance
@@ -83,14 +83,14 @@ def gelu_dual(state: PairState) -> DualState:
         / _TURN
     )
     gap = gap_of_distance(va, vb, difference, state.squared_distance / 4 + even / _TURN)
-    sign = np.where(state.gap <= state.cogap, 1.0, -1.0)
+    sign = xp.where(state.gap <= state.cogap, 1.0, -1.0)
     derivative = 0.25 + sign * (gamma + t.c * t.q * (t.q**2 + (t.ra + t.rb))) / _TURN
     return DualState(va, vb, difference, gap, derivative)
 
 
 def gelu_slopes(state: PairState) -> SlopeState:
     """Vd = 1/4 + [G + c (1/D^3 + (r+s)/D)]/(2 pi): distances of G, of c/D^3 and of c (r+s)/D, each as a mild sum."""
-    t = _terms(state)
+    t, xp = _terms(state), functions_of(state.gap)
     a, b, D, q = state.a, state.b, state.difference, t.q
     rho, mean, half = t.ra + t.rb, (t.qa + t.qb) / 2, t.q_d / 2
     cubes = t.q_distance * (mean**2 + mean * q + q**2) + 6 * mean * half**2  # qa^3 + qb^3 - 2 q^3
@@ -104,7 +104,7 @@ def gelu_slopes(state: PairState) -> SlopeState:
     ends = [angle + m * q_end**2 + 2 * r * m for angle, m, r, q_end in
             ((t.angles.a, t.ma, t.ra, t.qa), (t.angles.b, t.mb, t.rb, t.qb))]  # fmt: skip
     # Vd - 1/4 is odd in c: at -c distance and sum trade places, but for the constant
-    far = ends[0] + ends[1] + 2 * (np.arctan2(t.c, 1 / q) + t.c * q * (q**2 + rho))
+    far = ends[0] + ends[1] + 2 * (xp.arctan2(t.c, 1 / q) + t.c * q * (q**2 + rho))
     difference = (
         t.angles.difference
         + t.m_d * (t.qa**2 + t.qb**2) / 2
@@ -113,28 +113,28 @@ def gelu_slopes(state: PairState) -> SlopeState:
         + rho * t.m_d
     )
     close = state.gap <= state.cogap
-    distance, total = np.where(close, near, far) / _TURN, 1 + np.where(close, far, near) / _TURN
+    distance, total = xp.where(close, near, far) / _TURN, 1 + xp.where(close, far, near) / _TURN
     return SlopeState(0.25 + ends[0] / _TURN, 0.25 + ends[1] / _TURN, difference / _TURN, distance, total)
 
 
 def gelu_mean(variance: Matrix) -> Matrix:
     """E phi(z) = a / sqrt(2 pi (1+a)) for z of variance a."""
-    return variance / np.sqrt(_TURN * (1 + variance))
+    return variance / functions_of(variance).sqrt(_TURN * (1 + variance))
 
 
 def gelu_mean_difference(state: PairState) -> Matrix:
     """E phi(u) - E phi(v) without cancellation."""
-    a, b = state.a, state.b
-    root_a, root_b = np.sqrt(1 + a), np.sqrt(1 + b)
+    a, b, xp = state.a, state.b, functions_of(state.gap)
+    root_a, root_b = xp.sqrt(1 + a), xp.sqrt(1 + b)
     top = state.difference * (a + b + a * b)
-    return ratio(top, np.sqrt(_TURN) * (root_a * root_b) * (a * root_b + b * root_a))
+    return ratio(top, math.sqrt(_TURN) * (root_a * root_b) * (a * root_b + b * root_a))
 
 
 def _terms(state: PairState) -> _Terms:
-    a, b, D = state.a, state.b, state.difference
+    a, b, D, xp = state.a, state.b, state.difference, functions_of(state.gap)
     near = state.folded()
     angles = arcsine(near.times(0.5))
-    root_a, root_b = np.sqrt(1 + 2 * a), np.sqrt(1 + 2 * b)
+    root_a, root_b = xp.sqrt(1 + 2 * a), xp.sqrt(1 + 2 * b)
     determinant = state.gap * state.cogap
     ra, rb = 1 / (1 + a), 1 / (1 + b)
     return _Terms(

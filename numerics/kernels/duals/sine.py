@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from ....theory.activations import Cosine, Rbf, Sine
+from ..arrays import functions_of
 from ..pairs import DualState, Matrix, PairState, SlopeState, gap_of_distance
 
 
@@ -33,29 +32,29 @@ class _Wave:
 
 def sine_dual(activation: Sine | Cosine, state: PairState) -> DualState:
     """One layer. Source: the characteristic function of a Gaussian, E cos X = exp(-Var X/2) at mean 0."""
-    wave = _wave(activation)
+    wave, xp = _wave(activation), functions_of(state.gap)
     a, b, difference, distance = _coordinates(wave, state)
     w, z = wave.square * state.squared_distance / 2, wave.square * state.squared_sum / 2
     inner = 2 * wave.square * state.nngp  # z - w
     # exp(-w) - exp(-z) where k < 0: the smaller exponent goes out
-    apart = np.where(inner >= 0, -np.exp(-w) * np.expm1(-np.abs(inner)), np.exp(-z) * np.expm1(-np.abs(inner)))
-    both = np.exp(-w) + wave.k * np.exp(-z) if wave.k >= 0 else apart + wave.one_plus * np.exp(-z)
+    apart = xp.where(inner >= 0, -xp.exp(-w) * xp.expm1(-abs(inner)), xp.exp(-z) * xp.expm1(-abs(inner)))
+    both = xp.exp(-w) + wave.k * xp.exp(-z) if wave.k >= 0 else apart + wave.one_plus * xp.exp(-z)
     derivative = wave.power * wave.square / 2 * both
     return DualState(a, b, difference, gap_of_distance(a, b, difference, distance), derivative)
 
 
 def sine_slopes(activation: Sine | Cosine, state: PairState) -> SlopeState:
     """Vd is the dual of the wave A B cos(B z + C)."""
-    wave = _wave(activation).derivative
+    wave, xp = _wave(activation).derivative, functions_of(state.gap)
     w, z = wave.square * state.squared_distance / 2, wave.square * state.squared_sum / 2
-    apart = -np.expm1(-z) + wave.one_minus * np.exp(-z)  # 1 - k e^-z
-    total = wave.power * ((1 + np.exp(-w)) * apart - wave.k * _decay(wave.square, state) ** 2 / 2)
+    apart = -xp.expm1(-z) + wave.one_minus * xp.exp(-z)  # 1 - k e^-z
+    total = wave.power * ((1 + xp.exp(-w)) * apart - wave.k * _decay(wave.square, state) ** 2 / 2)
     return SlopeState(*_coordinates(wave, state), total)
 
 
 def sine_mean(activation: Sine | Cosine, variance: Matrix) -> Matrix:
     """E phi(z) = A sin(C) exp(-B^2 a/2) for z of variance a (cos C for the cosine)."""
-    return _height(activation) * np.exp(-(activation.frequency**2) * variance / 2)
+    return _height(activation) * functions_of(variance).exp(-(activation.frequency**2) * variance / 2)
 
 
 def sine_mean_difference(activation: Sine | Cosine, state: PairState) -> Matrix:
@@ -65,10 +64,11 @@ def sine_mean_difference(activation: Sine | Cosine, state: PairState) -> Matrix:
 
 def rbf_dual(activation: Rbf, state: PairState) -> DualState:
     """V = exp(-gamma |x - y|^2), Vd = 2 gamma V. Source: Rahimi & Recht 2007."""
-    gamma, one_a, one_b = activation.gamma, np.ones_like(state.a), np.ones_like(state.b)
+    xp = functions_of(state.gap)
+    gamma, one_a, one_b = activation.gamma, xp.ones_like(state.a), xp.ones_like(state.b)
     exponent = gamma * state.squared_distance
-    none = np.zeros_like(exponent)
-    return DualState(one_a, one_b, none, -np.expm1(-exponent), 2 * gamma * np.exp(-exponent))
+    none = xp.zeros_like(exponent)
+    return DualState(one_a, one_b, none, -xp.expm1(-exponent), 2 * gamma * xp.exp(-exponent))
 
 
 def rbf_slopes(activation: Rbf, state: PairState) -> SlopeState:
@@ -80,7 +80,7 @@ def rbf_slopes(activation: Rbf, state: PairState) -> SlopeState:
 
 def rbf_mean(activation: Rbf, variance: Matrix) -> Matrix:
     """E phi(z) = exp(-gamma a)."""
-    return np.exp(-activation.gamma * variance)
+    return functions_of(variance).exp(-activation.gamma * variance)
 
 
 def rbf_mean_difference(activation: Rbf, state: PairState) -> Matrix:
@@ -104,8 +104,9 @@ def _height(activation: Sine | Cosine) -> float:
 
 def _decay(rate: float, state: PairState) -> Matrix:
     """exp(-rate b) - exp(-rate a), with the sign and the digits of a - b."""
-    apart = np.expm1(-rate * np.abs(state.difference))
-    return -np.sign(state.difference) * np.exp(-rate * np.minimum(state.a, state.b)) * apart
+    xp = functions_of(state.difference)
+    apart = xp.expm1(-rate * abs(state.difference))
+    return -xp.sign(state.difference) * xp.exp(-rate * xp.minimum(state.a, state.b)) * apart
 
 
 def _coordinates(wave: _Wave, state: PairState) -> tuple[Matrix, Matrix, Matrix, Matrix]:
@@ -115,9 +116,9 @@ def _coordinates(wave: _Wave, state: PairState) -> tuple[Matrix, Matrix, Matrix,
 
     in which the second term takes at most about half of the first away.
     """
-    rate = 2 * wave.square
-    a, b = (wave.power / 2 * (-np.expm1(-rate * v) + wave.one_minus * np.exp(-rate * v)) for v in (state.a, state.b))
+    rate, xp = 2 * wave.square, functions_of(state.gap)
+    a, b = (wave.power / 2 * (-xp.expm1(-rate * v) + wave.one_minus * xp.exp(-rate * v)) for v in (state.a, state.b))
     w, z = wave.square * state.squared_distance / 2, wave.square * state.squared_sum / 2
-    sum_term = -np.expm1(-z) + wave.one_plus * np.exp(-z)  # 1 + k e^-z
-    distance = wave.power * (-np.expm1(-w) * sum_term - wave.k * _decay(wave.square, state) ** 2 / 2)
+    sum_term = -xp.expm1(-z) + wave.one_plus * xp.exp(-z)  # 1 + k e^-z
+    distance = wave.power * (-xp.expm1(-w) * sum_term - wave.k * _decay(wave.square, state) ** 2 / 2)
     return a, b, wave.power / 2 * wave.k * _decay(rate, state), distance

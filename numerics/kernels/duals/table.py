@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from ....theory.activations import ABRelu, Activation, Scaled, resolve
 from ....theory.errors import AssumptionViolated
+from ..arrays import functions_of
 from ..pairs import DualState, Matrix, PairState, SlopeState, gap_of_distance, ratio
 from . import erf, gelu, rectified, sine
 
@@ -26,12 +25,14 @@ class Family:
 
 
 def _centred(activation: Any, state: PairState) -> tuple[Matrix, Matrix, Matrix]:
-    return np.zeros_like(state.a), np.zeros_like(state.b), np.zeros_like(state.gap)
+    xp = functions_of(state.gap)
+    return xp.zeros_like(state.a), xp.zeros_like(state.b), xp.zeros_like(state.gap)
 
 
 def _abrelu_means(activation: ABRelu, state: PairState) -> tuple[Matrix, Matrix, Matrix]:
+    xp = functions_of(state.gap)
     mu = rectified.abrelu_mean(activation)
-    return mu * np.sqrt(state.a), mu * np.sqrt(state.b), mu * state.root_difference
+    return mu * xp.sqrt(state.a), mu * xp.sqrt(state.b), mu * state.root_difference
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -117,12 +118,13 @@ def _scaled(activation: Scaled, state: PairState) -> DualState:
     a, b = (v + k * (2 * mean + k) for v, mean in ((scaled.a, mean_a), (scaled.b, mean_b)))
     difference = scaled.difference + 2 * k * mean_difference
     if isinstance(parameters, ABRelu):  # means proportional to norms: the gap grows as through a bias
+        xp = functions_of(state.gap)
         slope = (activation.outer * rectified.abrelu_mean(parameters)) ** 2
         total = power * (parameters.negative**2 + parameters.positive**2) / 2
         inside = total * inner.scale + k * (mean_a + mean_b) + k**2
         cross = (total - slope) * (k * inner.root_difference) ** 2
-        outside = np.sqrt(a * b)
-        bent = np.where(inside >= 0, ratio(cross, outside + np.abs(inside)), outside - inside)
+        outside = xp.sqrt(a * b)
+        bent = xp.where(inside >= 0, ratio(cross, outside + abs(inside)), outside - inside)
         return replace(scaled, a=a, b=b, difference=difference, gap=scaled.gap + bent, known_cogap=None)
     gap = gap_of_distance(a, b, difference, scaled.squared_distance)
     return replace(scaled, a=a, b=b, difference=difference, gap=gap, known_cogap=None)

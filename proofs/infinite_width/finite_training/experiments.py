@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...result import Run
-from ..finite_networks import columns, network_of
+from ..finite_networks import columns, paired_columns, problem_of
 from ..settings import EnsembleSetting
 
 TOLERANCE = 1e-4  # of the residual: squared errors move by 2e-4 of themselves, below every standard error here
 
 if TYPE_CHECKING:
-    from ....numerics.training.paired import PairedErrors
-    from ....numerics.training.pooled import Descent, Problem
+    from ....numerics.training.pooled import Descent
     from .image_setting import ImageSetting
 
 
@@ -30,31 +29,28 @@ def distil_heads(
     from ....numerics.training.paired import distillation
 
     problem = problem_of(setting, run, run.block["heads"], parametrisation)
-    return _columns(distillation(problem, **_draws(run), descent=_descent(tolerance)))
+    return paired_columns(distillation(problem, **_draws(run), descent=_descent(tolerance)))
 
 
 def distil_convolutions(setting: ImageSetting, run: Run) -> Mapping[str, Any]:
     """`distil_heads` for one convolution of `width` channels, averaged over positions."""
     import torch
 
-    from ....numerics.networks.fully_connected import fully_connected
+    from ....numerics.training import pooled
     from ....numerics.training.paired import distillation
-    from ....numerics.training.pooled import Problem, image_patches
 
-    images = torch.from_numpy(np.concatenate([setting.test, setting.train])).to(run.device)
-    points = image_patches(images, filter_size=setting.filter_size, circular=True)
-    network = fully_connected(
-        inputs=points.shape[1],
+    problem = pooled.problem_of(
+        *(torch.from_numpy(images).to(run.device) for images in (setting.test, setting.train)),
         width=run.block["width"],
-        depth=1,
         outputs=run.block["heads"],
-        activation=setting.activation,
         parametrisation="ntk",
+        filter_size=setting.filter_size,
+        depth=1,
+        activation=setting.activation,
         weight_scale=setting.weight_scale,
         bias_scale=setting.bias_scale,
     )
-    problem = Problem(network, points, len(setting.test), points.shape[0] // images.shape[0])
-    return _columns(distillation(problem, **_draws(run), descent=_descent(TOLERANCE)))
+    return paired_columns(distillation(problem, **_draws(run), descent=_descent(TOLERANCE)))
 
 
 def bayesian_heads(
@@ -73,7 +69,7 @@ def bayesian_heads(
         descent=_descent(TOLERANCE) if train else None,
         zeroed=zeroed,
     )
-    return _columns(found)
+    return paired_columns(found)
 
 
 def labelled_ensembles(setting: EnsembleSetting, run: Run, *, label_power: float = 0.0) -> Mapping[str, Any]:
@@ -131,17 +127,6 @@ def long_and_short_steps(setting: EnsembleSetting, run: Run) -> Mapping[str, Any
     return {"gap": _two_descents(setting, run, (0.75, 0.1), 1e-6, False) ** 2}
 
 
-def problem_of(setting: EnsembleSetting, run: Run, outputs: int, parametrisation: str = "ntk") -> Problem:
-    """The network of one block with so many heads, and all points, test first; any depth."""
-    import torch
-
-    from ....numerics.training.pooled import Problem
-
-    points = torch.from_numpy(np.concatenate([setting.test, setting.train])).to(run.device)
-    network = network_of(setting, run.block["width"], parametrisation, outputs)
-    return Problem(network, points, len(setting.test))
-
-
 def _two_descents(
     setting: EnsembleSetting, run: Run, fractions: tuple[float, float], tolerance: float, other: bool
 ) -> np.ndarray:
@@ -165,8 +150,3 @@ def _descent(tolerance: float, fraction: float = 0.75) -> Descent:
 
 def _draws(run: Run) -> dict[str, Any]:
     return {"members": run.block["members"], "seed": run.seed, "device": run.device}
-
-
-def _columns(found: PairedErrors) -> dict[str, np.ndarray]:
-    parts = {"linearised": found.linearised, "correction": found.correction}
-    return columns(**{name: value for name, value in parts.items() if value is not None})

@@ -9,7 +9,7 @@ import numpy as np
 from ....numerics.claims import LimitWithRate, Ordering
 from ....numerics.kernels.architectures.pooling import convolutional_kernels
 from ....numerics.wide_networks.ensemble import ensemble_covariance
-from ....numerics.wide_networks.gram import GramBlocks, gram_blocks
+from ....numerics.wide_networks.gram import GramBlocks, kernel_blocks
 from ...result import ByBudget, Check, Control
 from .compare import LimitPrediction, compare_decay, compare_heads, compare_widths, no_difference, turned
 from .experiments import distil_convolutions, distil_heads
@@ -39,11 +39,7 @@ def image_blocks(s: ImageSetting) -> tuple[GramBlocks, GramBlocks]:
         weight_scale=s.weight_scale,
         bias_scale=s.bias_scale,
     )
-    t = len(s.test)
-    k, tangent = (
-        gram_blocks(n, m[:t, :t], m[:t, t:], m[t:, t:]) for n, m in (("nngp", joint.nngp), ("ntk", joint.ntk))
-    )
-    return k, tangent
+    return kernel_blocks(joint, tests=len(s.test))
 
 
 def image_limit(s: ImageSetting) -> LimitPrediction:
