@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .function_space import FUNCTION_SPACE
 from .implicit_bias import IMPLICIT_BIAS
+from .implicit_bias.figures import FIGURES as IMPLICIT_BIAS_FIGURES
 from .infinite_width import INFINITE_WIDTH
 from .infinite_width.figures import INFINITE_WIDTH_FIGURES
 from .notebooks import NOTEBOOKS
@@ -16,7 +17,7 @@ from .result import Result
 from .scaling_laws import SCALING_LAWS
 from .variance_propagation import VARIANCE_PROPAGATION
 
-FIGURES = {**PAC_BAYES_FIGURES, **INFINITE_WIDTH_FIGURES}
+FIGURES = {**PAC_BAYES_FIGURES, **IMPLICIT_BIAS_FIGURES, **INFINITE_WIDTH_FIGURES}
 
 
 def _illustrated(result: Result) -> Result:

@@ -45,6 +45,34 @@ _BY_NOTEBOOK = {
         "iw.rnd_finite_width",
         "iw.feature_vs_lazy",
     ),
+    "11_the_projector_that_training_hides": (
+        "ib.ls_minnorm",
+        "ib.ls_trajectory",
+        "ib.ls_momentum",
+        "ib.ls_precond",
+        "ib.ls_sgd",
+    ),
+    "12_a_prior_you_never_wrote_down": (
+        "ib.w2_gauss",
+        "ib.regression_w2",
+        "ib.ensemble_equiv",
+        "ib.mc_stability",
+    ),
+    "13_maximum_margin_in_logarithmic_time": (
+        "ib.logit_maxmargin",
+        "ib.logit_residual",
+        "ib.class_w2",
+        "ib.class_rates",
+        "ib.class_nonspan",
+        "ib.class_overconfidence",
+    ),
+    "14_from_deep_ensembles_to_bayes": (
+        "ib.precond_bayes",
+        "ib.kl_compare",
+        "ib.gvi_path",
+        "ib.function_space",
+    ),
+    "15_implicit_bias_inference_on_real_images": ("ib.fixed_noise",),
 }
 
 NOTEBOOKS = {key: notebook for notebook, keys in _BY_NOTEBOOK.items() for key in keys}

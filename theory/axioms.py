@@ -122,4 +122,28 @@ FUNK_HECKE = TextbookAxiom(
     "A function of x.y on the unit sphere acts on harmonics of degree k as the mean of it times P_k(x.y), P_k Gegenbauer, P_k(1) = 1.",
 )
 
+DESCENT_LEMMA = TextbookAxiom(
+    "Descent lemma",
+    "If f'' <= M along the segment from x to x - s grad f, then f falls along it by at least s (1 - s M/2) |grad f|^2.",
+)
+CONVEX_FLOW = TextbookAxiom(
+    "Convex gradient flow",
+    "x' = -grad F(x) + e(t), F convex with a minimiser and |e| integrable, converges to a minimiser of F.",
+)
+LINEARISED_DECAY = TextbookAxiom(
+    "Linearised decay",
+    "If x -> 0 solves x' = -A x + O(|x|^2 + e^{-c t}) with A symmetric positive definite, then x = O(e^{-min(lambda_min, c) t}), "
+    "with a factor t in case of a tie.",
+)
+PERRON = TextbookAxiom(
+    "Perron-Frobenius",
+    "A linear map that preserves a proper cone has its spectral radius as an eigenvalue, with an eigenvector in the cone.",
+)
+
+ROBBINS_MONRO = TextbookAxiom(
+    "Robbins-Monro",
+    "If r_{t+1} = r_t + (-grad F(r_t) + xi_t)/t + O(t^-2) stays bounded, xi_t martingale differences bounded on bounded sets and F convex "
+    "with a unique minimiser, then r_t converges to it almost surely.",
+)
+
 AXIOMS = tuple(value for value in list(globals().values()) if isinstance(value, TextbookAxiom))

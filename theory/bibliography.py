@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import UnknownKey
+from .errors import UnknownKey, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,12 @@ REFERENCES = (
     Reference("cramer1938", "inproceedings", "H. Cramér", "Sur un nouveau théorème-limite de la théorie des probabilités", 1938, "Actualités Scientifiques et Industrielles 736"),
     Reference("masegosa2025", "article", "A. R. Masegosa and L. A. Ortega", "PAC-Chernoff bounds: understanding generalization in the interpolation regime", 2025, "Journal of Artificial Intelligence Research", "2306.10947"),
     Reference("wenger2025", "misc", "J. Wenger and B. Coker and J. Marusic and J. P. Cunningham", "Variational deep learning via implicit regularization", 2025, "", "2505.20235"),
+    Reference("soudry2018", "article", "D. Soudry and E. Hoffer and M. S. Nacson and S. Gunasekar and N. Srebro", "The implicit bias of gradient descent on separable data", 2018, "Journal of Machine Learning Research", "1710.10345"),
+    Reference("nacson2019", "inproceedings", "M. S. Nacson and N. Srebro and D. Soudry", "Stochastic gradient descent on separable data: exact convergence with a fixed learning rate", 2019, "International Conference on Artificial Intelligence and Statistics", "1806.01796"),
+    Reference("gunasekar2018", "inproceedings", "S. Gunasekar and J. Lee and D. Soudry and N. Srebro", "Characterizing implicit bias in terms of optimization geometry", 2018, "International Conference on Machine Learning", "1802.08246"),
+    Reference("woodworth2020", "inproceedings", "B. Woodworth and S. Gunasekar and J. D. Lee and E. Moroshko and P. Savarese and I. Golan and D. Soudry and N. Srebro", "Kernel and rich regimes in overparametrized models", 2020, "Conference on Learning Theory", "2002.09277"),
     Reference("gelbrich1990", "article", "M. Gelbrich", "On a formula for the L2 Wasserstein metric between measures on Euclidean and Hilbert spaces", 1990, "Mathematische Nachrichten"),
+    Reference("lambert2022", "inproceedings", "M. Lambert and S. Chewi and F. Bach and S. Bonnabel and P. Rigollet", "Variational inference via Wasserstein gradient flows", 2022, "Advances in Neural Information Processing Systems", "2205.15902"),
     Reference("neal1996", "book", "R. M. Neal", "Bayesian learning for neural networks", 1996, "Springer"),
     Reference("cho2009", "inproceedings", "Y. Cho and L. K. Saul", "Kernel methods for deep learning", 2009, "Advances in Neural Information Processing Systems"),
     Reference("williams1996", "inproceedings", "C. K. I. Williams", "Computing with infinite networks", 1996, "Advances in Neural Information Processing Systems"),
@@ -160,4 +165,6 @@ def find(key: str) -> Reference:
     try:
         return _BY_KEY[key]
     except KeyError:
-        raise UnknownKey(f"No reference is called {key!r}.", f"Known: {', '.join(sorted(_BY_KEY))}.") from None
+        raise UnknownKey(
+            f"No reference is called {key!r}.", did_you_mean(key, _BY_KEY, f"There are {len(_BY_KEY)} references.")
+        ) from None

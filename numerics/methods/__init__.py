@@ -38,6 +38,39 @@ METHODS: tuple[Method, ...] = (
         theorems=("iw.brnd_error_law", "iw.brnd_target", "iw.brnd_noise", "iw.brnd_sampling"),
         extra="torch",
     ),
+    Method(
+        name="ibvi",
+        title="Implicit-bias variational inference: the expected loss alone, from the prior",
+        module="ibvi",
+        config="IBVIConfig",
+        theorems=(
+            "ib.regression_w2",
+            "ib.regression_mc",
+            "ib.mc_stability",
+            "ib.fixed_noise",
+            "ib.precond_bayes",
+            "ib.ls_precond",
+            "ib.class_w2",
+            "ib.mup_cov",
+        ),
+        extra="torch",
+    ),
+    Method(
+        name="kl_vi",
+        title="Variational inference with a KL divergence to the prior, mean field or with a covariance",
+        module="kl_vi",
+        config="KLVIConfig",
+        theorems=("ib.kl_compare", "ib.gauss_identities"),
+        extra="torch",
+    ),
+    Method(
+        name="temperature_scaling",
+        title="Temperature scaling of a trained classifier: one number fitted on held-out labels",
+        module="temperature_scaling",
+        config="TemperatureScalingConfig",
+        theorems=(),
+        extra="torch",
+    ),
 )
 
 

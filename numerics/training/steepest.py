@@ -29,13 +29,14 @@ def descend_steepest(
         raise InvalidInput(
             f"record is {times}, step {step!r}, norm {norm!r}.", "Pass increasing whole numbers of steps."
         )
-    weights, losses = [], []
+    weights: list[np.ndarray] = []
+    losses: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(times[-1] + 1):
             force = np.exp(-(x @ w))
             if t == times[len(weights)]:
                 weights.append(w.copy())
-                losses.append(force.sum())
+                losses.append(float(force.sum()))
             down = x.T @ force
             if norm == "l1":
                 largest = int(np.argmax(np.abs(down)))

@@ -80,10 +80,10 @@ class FiniteWidthTable:
                 }
             )
         limits = {name: value.tolist() for name, value in self.limits.items()}
-        found: dict[str, Any] = plain(
+        data: dict[str, Any] = plain(
             {"confidence": self.confidence, "limits": limits, "rows": rows, "seconds": self.seconds}
         )
-        return found
+        return data
 
     def __str__(self) -> str:
         return render(self.cells, alpha=1 - self.confidence)

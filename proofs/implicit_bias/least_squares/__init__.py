@@ -1,6 +1,6 @@
 """Descent on least squares, in teaching order."""
 
 from ...result import Result
-from . import minimum_norm
+from . import mini_batches, minimum_norm, momentum, trajectory
 
-RESULTS: tuple[Result, ...] = (minimum_norm.RESULT,)
+RESULTS: tuple[Result, ...] = (minimum_norm.RESULT, trajectory.RESULT, momentum.RESULT, mini_batches.RESULT)

@@ -1,6 +1,12 @@
 """Variational regression, in teaching order."""
 
 from ...result import Result
-from . import nearest_law
+from . import ensemble, fixed_noise, nearest_law, sampled, stability
 
-RESULTS: tuple[Result, ...] = (nearest_law.RESULT,)
+RESULTS: tuple[Result, ...] = (
+    nearest_law.RESULT,
+    sampled.RESULT,
+    stability.RESULT,
+    fixed_noise.RESULT,
+    ensemble.RESULT,
+)

@@ -30,6 +30,7 @@ RND_FINITE_WIDTH = Statement(
         Source("here", "", "paired design, order in heads, dependence on labels, step and parametrisation", "derived"),
     ),
     assumptions=(NTK_PARAMETRISATION, READOUT_TRAINED, SAME_ARCHITECTURE, SUM_LOSS, FULL_BATCH, POSITIVE_DEFINITE),
+    function="nonvacuous.numerics.wide_networks.finite_width.finite_width_table",
 )
 
 STATEMENTS: tuple[Statement, ...] = (RND_FINITE_WIDTH,)

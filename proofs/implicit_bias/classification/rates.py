@@ -1,0 +1,311 @@
+"""Exponents of variational classification: t^-(kappa lambda_min) for the factor, and modes that the mean's correction mixes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat
+from jaxtyping import Float
+
+from ....numerics.claims import Agreement, Comparison, Formula
+from ....numerics.implicit_bias.classification import ClassificationRates, classification_rates
+from ....numerics.store import Rows
+from ....numerics.training.separable import flow_separable
+from ....theory.axioms import LINEARISED_DECAY, ODE
+from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.errors import InvalidInput
+from ....theory.statements.implicit_bias.classification import CLASS_RATES
+from ....theory.validation import finite
+from ...result import ByBudget, Check, Control, Result, Run
+from ..max_margin import residual
+from ..separable_problems import SeparatorFloats, exact_separator, random_separable
+from . import limit_law
+from .evidence import separator
+
+
+@dataclass(frozen=True, eq=False)
+class RateSetting:
+    """Labelled rows (examples, parameters), the diagonal of the metric D (parameters,), and kappa.
+
+    `times` are the values of tau = log(1 + t) between which exponents are measured, the first three for the mean.
+    """
+
+    design: Float[np.ndarray, "examples parameters"]
+    metric: Float[np.ndarray, " parameters"]
+    factor_ratio: float
+    times: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        x, d = finite("design", self.design, ndim=2), finite("metric", self.metric, ndim=1)
+        if not x.size or d.shape != x.shape[1:] or d.min() <= 0:
+            raise InvalidInput(
+                f"design has shape {x.shape}, metric {d.shape}.", "Pass a positive factor per parameter."
+            )
+
+    @property
+    def inner(self) -> Float[np.ndarray, "examples parameters"]:
+        """The rows in the coordinates in which D is the identity."""
+        return self.design * np.sqrt(self.metric)
+
+
+# --- derivation ---------------------------------------------------------------------------------------------------
+
+Equations = list[tuple[Any, Any]]
+
+
+def separator_is_an_eigenvector() -> Equations:
+    """D A w_hat = w_hat for two generic rows and a generic diagonal metric; trace and determinant of diag(alpha) K."""
+    import sympy
+
+    a, b, c, first, second = sympy.symbols("a b c d1 d2", positive=True)
+    rows, d = sympy.Matrix([[a, 0], [b, c]]), sympy.diag(first, second)
+    gram = rows * d * rows.T
+    alpha = gram.inv() * sympy.ones(2, 1)
+    w, matrix = d * rows.T * alpha, d * rows.T * sympy.diag(*alpha) * rows
+    small = sympy.diag(*alpha) * gram
+    pairs: Equations = list(zip(matrix * w, w, strict=True))
+    return [*pairs, *zip(rows * w, (1, 1), strict=True), (matrix.trace(), small.trace()), (matrix.det(), small.det())]
+
+
+def forced_modes() -> Equations:
+    """c' = -a c + f e^{-b tau} and its solution; the force on mode j is that of S ~ e^{-kappa lambda_min tau} times e^{-rho tau}."""
+    import sympy
+
+    a, b, f, start, tau, slow, rho = sympy.symbols("a b f c0 tau slow rho", positive=True)
+    gap = a - b
+    solution = (start - f / gap) * sympy.exp(-a * tau) + f / gap * sympy.exp(-b * tau)
+    return [
+        (sympy.diff(solution, tau) + a * solution, f * sympy.exp(-b * tau)),
+        (solution.subs(tau, 0), start),
+        (sympy.exp(-rho * tau) * sympy.exp(-slow * tau), sympy.exp(-(slow + rho) * tau)),
+    ]
+
+
+def linearised() -> Equations:
+    """Forces near the limit: exp(-u + v/2) - 1 = -u + v/2 + second order, so the mean's correction is driven by v ~ S^2."""
+    import sympy
+
+    u, v, h = sympy.symbols("u v h", real=True)
+    force = sympy.exp(-h * u + h * v / 2)
+    return [(force.subs(h, 0), 1), (sympy.diff(force, h).subs(h, 0), -u + v / 2)]
+
+
+DERIVATION = (
+    Uses(limit_law.RESULT, "Q r -> w_tilde and Q S -> 0, along the gradient flow of a convex function (r' and S'/kappa its two parts)"),
+    Uses(residual.RESULT, "A and its eigenvalue 1"),
+    Algebra("with a metric D A w_hat = w_hat, and the nonzero spectrum is that of diag(alpha) X D X^T", separator_is_an_eigenvector),
+    Algebra("the linearised mean has the matrix D A and the forces v_n/2 and e^(-(m_n - 1) tau)", linearised),
+    Axiom(LINEARISED_DECAY, "S decays like e^(-kappa lambda_min tau), v like its square, so the mean's correction like e^(-rho tau)"),
+    Algebra("mode j: own exponent kappa lambda_j, force of exponent kappa lambda_min + rho; the smaller survives", forced_modes),
+    Axiom(ODE, "variation of constants, mode by mode"),
+)  # fmt: skip
+
+# --- prediction ---------------------------------------------------------------------------------------------------
+
+
+def predict(s: RateSetting) -> ClassificationRates:
+    return classification_rates(s.design, factor_ratio=s.factor_ratio, metric=s.metric)
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+
+def pair(a: float, b: float) -> np.ndarray:
+    """Two rows with squared lengths a and inner product b: spectrum {1, (a - b)/(a + b)}."""
+    return np.linalg.cholesky(np.array([[a, b], [b, a]]))
+
+
+def with_further_row(rows: np.ndarray, margin: float) -> np.ndarray:
+    w = np.linalg.solve(rows, np.ones(2))
+    return np.vstack([rows, margin * w / (w @ w) + np.array([-w[1], w[0]])])
+
+
+FOUR = np.array([4.0, 0.25])
+EXAMPLE = RateSetting(pair(6, 1), np.ones(2), 1.0, (18.0, 21.0, 24.0))
+SETTINGS = ByBudget(
+    quick=(
+        EXAMPLE,  # {5/7, 1}: the fast mode keeps its own exponent, since 2 * 5/7 > 1
+        RateSetting(pair(16.5, 12.5) / np.sqrt(FOUR), FOUR, 1.0, (60.0, 70.0, 80.0)),  # {4/29, 1}: capped at 8/29
+        RateSetting(pair(6, 1), np.ones(2), 0.25, (36.0, 40.0, 44.0)),  # slow factor: the mean follows it, at 5/14
+        RateSetting(
+            with_further_row(pair(6, 1), 1.2), np.ones(2), 1.0, (56.0, 60.0, 64.0)
+        ),  # m_2 - 1 = 1/5 caps at 32/35
+    )
+)
+FLOW_ERROR = 1e-4  # relative to an exponent: local errors of 1e-13 on signals that are 1e-8 of the scale at least
+
+
+def flow(setting: RateSetting, run: Run) -> dict[str, Any]:
+    """Gradient flow from a generic start: means, and factors with their entries in one row."""
+    s = setting
+    mean, factor = np.array([0.3, -0.2]), np.array([[0.5, 0.1], [-0.2, 0.4]])
+    d = np.diag(s.metric)
+    path = flow_separable(s.design, mean, factor, record=s.times, factor_ratio=s.factor_ratio, metric=d, rtol=1e-13)
+    return {"log_time": np.array(s.times), "mean": path.means, "factor": path.factors.reshape(len(s.times), -1)}
+
+
+def compare_exponents(setting: RateSetting, prediction: ClassificationRates, rows: Rows) -> Comparison:
+    """Local exponents over the last interval: the factor, the training variance, every mode, and dmu/dtau - w_hat.
+
+    A sum of exponentials approaches its slowest exponent like e^(-G tau), G the gap to the next one. So its last change,
+    divided by 1 - e^(-G h) for intervals of length h, bounds what is left. The candidates for the next exponent are the
+    eigenvalues, kappa times them, the further margins less 1, and sums with the exponents below.
+    """
+    s, tau = setting, rows["log_time"]
+    found = separator(s.inner)
+    factors = rows["factor"].reshape(len(tau), 2, -1) / np.sqrt(s.metric)[:, None]
+    variances = np.einsum("tpr,np->tnr", factors, found.rows)
+    values, vectors = np.linalg.eigh((found.rows.T * found.alpha) @ found.rows)
+    modes = np.linalg.norm(np.einsum("tpr,pj->tjr", factors, vectors), axis=2)
+    velocity = np.exp(tau[:, None] - rows["mean"] @ s.design.T + 0.5 * spread(s, rows)) @ s.inner - found.weights
+    signals = np.column_stack(
+        [np.linalg.norm(factors, axis=(1, 2)), (variances**2).sum(axis=(1, 2)), np.linalg.norm(velocity, axis=1), modes]
+    )
+    slopes = -np.diff(np.log(signals), axis=0) / np.diff(tau)[:, None]
+    slow, rho = float(s.factor_ratio * values[0]), mean_exponent(s, found)
+    near = [*values, *(s.factor_ratio * values), 2 * slow, s.factor_ratio * values.sum(), *further_margins(s, found)]
+    own = [slow, 2 * slow, rho, *(min(s.factor_ratio * v, slow + rho) for v in values)]
+    nexts = [
+        [*near, slow + rho],
+        [2 * e for e in near] + [2 * slow + rho],
+        [*near, 2 * rho],
+        *[[*near, slow + rho, slow + 2 * rho]] * 2,
+    ]
+    gaps = [min(e - o for e in candidates if e > o + 1e-6) for o, candidates in zip(own, nexts, strict=True)]
+    left = np.abs(slopes[-1] - slopes[-2]) / -np.expm1(-np.array(gaps) * (tau[-1] - tau[-2]))
+    predicted = np.array([prediction.factor, prediction.variance, prediction.mean, *prediction.modes])
+    return Comparison(slopes[-1], predicted, left + FLOW_ERROR * np.abs(own), np.abs(own))
+
+
+def spread(s: RateSetting, rows: Rows) -> np.ndarray:
+    factors = rows["factor"].reshape(len(rows["log_time"]), 2, -1)
+    return np.asarray((np.einsum("tpr,np->tnr", factors, s.design) ** 2).sum(axis=2))
+
+
+def further_margins(s: RateSetting, found: SeparatorFloats) -> list[float]:
+    return [float(s.inner[n] @ found.weights) - 1 for n in range(len(s.design)) if n not in found.support]
+
+
+def mean_exponent(s: RateSetting, found: SeparatorFloats) -> float:
+    least = float(found.spectrum[0])
+    return min([least, 2 * s.factor_ratio * least, *further_margins(s, found)])
+
+
+def by(change: Callable[[RateSetting, ClassificationRates], Mapping[str, Any]]) -> Mapping[str, Any]:
+    def wrong(s: RateSetting) -> ClassificationRates:
+        right = predict(s)
+        return replace(right, **change(s, right))
+
+    return {"predict": wrong}
+
+
+def unmixed(s: RateSetting, p: ClassificationRates) -> Mapping[str, Any]:
+    return {"modes": tuple(float(s.factor_ratio * v) for v in separator(s.inner).spectrum)}
+
+
+def metric_forgotten(s: RateSetting, p: ClassificationRates) -> Mapping[str, Any]:
+    found = separator(s.inner)
+    rows = s.design[list(found.support)]
+    values = s.factor_ratio * np.linalg.svd(np.sqrt(found.alpha)[:, None] * rows, compute_uv=False)[::-1] ** 2
+    return {"factor": float(values[0]), "modes": tuple(values.tolist())}
+
+
+def sample(rng: np.random.Generator) -> RateSetting:
+    """Rows of floats and a metric of squares, so that the rows in the metric's coordinates are exact."""
+    roots = rng.choice([0.5, 1.0, 2.0, 4.0], size=2)
+    design = random_separable(rng, examples=int(rng.integers(1, 4)), parameters=2, spanning=True)
+    return RateSetting(design / roots, roots**2, float(rng.choice([1.0, 0.5, 0.125, 2.0])), (1.0,))
+
+
+def last_steps(s: RateSetting) -> list[arb]:
+    """The spectrum of a 2 x 2 matrix (or of a number) from its trace and determinant, in ball arithmetic."""
+    exact = exact_separator(s.inner)
+    assert exact is not None
+    rows = arb_mat([[arb(float(v)) for v in s.inner[n]] for n in exact.support])
+    alpha = [arb(a) for a in exact.dual.entries()]
+    gram = rows * rows.transpose()
+    if len(alpha) == 1:
+        values = [alpha[0] * gram[0, 0]]
+    else:
+        trace = alpha[0] * gram[0, 0] + alpha[1] * gram[1, 1]
+        half = (trace * trace / 4 - alpha[0] * alpha[1] * gram.det()).sqrt()
+        # the smaller root without cancellation: the product of both is the determinant
+        values = [alpha[0] * alpha[1] * gram.det() / (trace / 2 + half), trace / 2 + half]
+    kappa, others = arb(s.factor_ratio), [m for m in exact.margins.entries() if m != 1]
+    slow = kappa * values[0]
+    rho = least([values[0], 2 * slow, *(arb(m) - 1 for m in others)])
+    return [slow, 2 * slow, rho, *(least([kappa * v, slow + rho]) for v in values)]
+
+
+def least(values: list[arb]) -> arb:
+    found = values[0]
+    for value in values[1:]:
+        found = found.min(value)
+    return found
+
+
+def read(p: ClassificationRates) -> np.ndarray:
+    return np.array([p.factor, p.variance, p.mean, *p.modes])
+
+
+def shipped(s: RateSetting) -> np.ndarray:
+    return read(classification_rates(s.design, factor_ratio=s.factor_ratio, metric=s.metric))
+
+
+def width(s: RateSetting) -> np.ndarray:
+    """Singular values are off by 20 u of the largest one, so exponents by twice that times the root of the condition; m_2 - 1 by a rounding of m_2."""
+    found, values = separator(s.inner), shipped(s)
+    top = max(1.0, float(found.spectrum[-1])) * max(1.0, s.factor_ratio)
+    margin = found.second_margin if math.isfinite(found.second_margin) else 0.0
+    return (
+        (80 * math.sqrt(float(found.spectrum[-1] / found.spectrum[0])) * top + 4 * margin) * 2.0**-53 / np.abs(values)
+    )
+
+
+FORMULA = Formula(expression=last_steps, shipped=shipped, read=read, sample=sample, width=width, count=25)
+
+
+def mutated(change: Callable[[RateSetting], np.ndarray]) -> Mapping[str, Any]:
+    return {"claim": replace(FORMULA, shipped=change)}
+
+
+CHECKS = (
+    Check(
+        "exponents of the flow",
+        Agreement("convergence", relative=2e-2),
+        settings=SETTINGS,
+        experiment=flow,
+        compare=compare_exponents,
+        controls=(
+            Control("every mode at its own t^(-lambda_j)", by(unmixed)),
+            Control("largest eigenvalue for the factor", by(lambda s, p: {"factor": float(s.factor_ratio * separator(s.inner).spectrum[-1])})),
+            Control("factor ratio forgotten", {"predict": lambda s: predict(replace(s, factor_ratio=1.0))}),
+            Control("A in place of D A", by(metric_forgotten)),
+            Control("variance like the factor", by(lambda s, p: {"variance": p.factor})),
+            Control("mean at lambda_min always", by(lambda s, p: {"mean": float(separator(s.inner).spectrum[0])})),
+        ),
+    ),
+    Check(
+        "shipped function",
+        FORMULA,
+        controls=(
+            Control("off by 1e-9", mutated(lambda s: (1 + 1e-9) * shipped(s))),
+            Control("every mode at its own t^(-lambda_j)", mutated(lambda s: read(by(unmixed)["predict"](s)))),
+            Control("factor ratio off by 1e-9", mutated(lambda s: shipped(replace(s, factor_ratio=s.factor_ratio * (1 + 1e-9))))),
+            Control("A in place of D A", mutated(lambda s: read(by(metric_forgotten)["predict"](s)))),
+        ),
+    ),
+)  # fmt: skip
+
+RESULT = Result(
+    CLASS_RATES,
+    predict=predict,
+    example=EXAMPLE,
+    checks=CHECKS,
+    uses=(residual.RESULT, limit_law.RESULT),
+    derivation=DERIVATION,
+)

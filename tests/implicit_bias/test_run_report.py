@@ -1,0 +1,154 @@
+"""Reports of real runs: torch's own optimiser on designs and modules agrees with the predicted laws, and a wrong run does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nonvacuous.errors import AssumptionViolated, InvalidInput
+from nonvacuous.numerics.implicit_bias.gaussian_law import GaussianLaw
+from nonvacuous.numerics.implicit_bias.linear_modules import linear_design
+from nonvacuous.numerics.implicit_bias.report import TrainingRun, report
+from nonvacuous.numerics.implicit_bias.training_choices import Training
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((4, 7)), RNG.standard_normal(4)
+START = GaussianLaw(RNG.standard_normal(7), RNG.standard_normal((7, 3)))
+TIMES = (0, 1, 10, 100, 200, 400)
+
+
+def trained(training: Training, *, metric: np.ndarray | None = None) -> TrainingRun:
+    """torch.optim.SGD on mean and factor, with autograd; in a metric, on coordinates v of w = B v."""
+    root = np.eye(7) if metric is None else np.linalg.cholesky(metric)
+    mean, factor = (nn.Parameter(torch.from_numpy(np.linalg.solve(root, part))) for part in (START.mean, START.factor))
+    groups = [{"params": [mean]}, {"params": [factor], "lr": training.step * training.covariance_rate}]
+    optimiser = torch.optim.SGD(groups, lr=training.step, momentum=training.momentum, nesterov=training.nesterov)
+    x, y = torch.from_numpy(X @ root), torch.from_numpy(Y)
+    laws = {}
+    for t in range(TIMES[-1] + 1):
+        if t in TIMES:
+            laws[t] = GaussianLaw(root @ mean.detach().numpy(), root @ factor.detach().numpy())
+        optimiser.zero_grad()
+        ((y - x @ mean).square().sum() / 2 + (x @ factor).square().sum() / 2).backward()
+        optimiser.step()
+    return TrainingRun(training, laws)
+
+
+METRIC = np.diag(RNG.uniform(0.5, 1.5, 7))
+RUNS = [
+    Training(step=0.02),
+    Training(step=0.02, momentum=0.9),
+    Training(step=0.01, momentum=0.9, nesterov=True, covariance_rate=0.5),
+    Training(step=0.02, covariance_rate=3.0),
+]
+
+
+@pytest.mark.parametrize("training", RUNS)
+def test_torch_obeys(training):
+    found = report(X, Y, trained(training))
+    assert found.agrees
+    assert found.measured_rate == pytest.approx(
+        found.assessment.rate.factor, rel=2e-3
+    )  # momentum turns: phases at two times
+    last = found.measured[-1]
+    assert last.to_limit < 0.01 * found.measured[0].to_limit
+    assert "predicted" in str(found)
+
+
+def test_a_metric_is_obeyed():
+    training = Training(step=0.02, metric=METRIC)
+    assert report(X, Y, trained(training, metric=METRIC)).agrees
+    assert not report(X, Y, trained(training)).agrees
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"step": 0.02000001}, {"momentum": 0.90001}, {"nesterov": True}, {"covariance_rate": 1.00001}, {"metric": METRIC}],
+)
+def test_a_run_with_other_settings_does_not_agree(wrong):
+    run = trained(Training(step=0.02, momentum=0.9))
+    assert report(X, Y, run).agrees
+    assert report(X, Y, TrainingRun(replace(run.training, **wrong), run.laws)).agrees is False
+
+
+def test_sampled_and_refused_runs_have_no_predicted_path():
+    run = trained(Training(step=0.02))
+    sampled = report(X, Y, TrainingRun(replace(run.training, samples=1), run.laws))
+    assert sampled.agrees is None
+    assert sampled.measured[-1].to_limit is not None
+    adam = report(X, Y, TrainingRun(replace(run.training, optimiser="adam"), run.laws))
+    assert adam.agrees is None
+    assert adam.measured[-1].to_limit is None
+    assert "ib.ls_precond" in str(adam)
+
+
+def last_layer() -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    body[0].requires_grad_(False)
+    return body, torch.randn(3, 2, dtype=torch.float64)
+
+
+def flat(module: nn.Module) -> np.ndarray:
+    return np.concatenate([p.detach().numpy().ravel().copy() for p in module.parameters() if p.requires_grad])
+
+
+def test_the_last_layer_of_a_network():
+    network, inputs = last_layer()
+    targets = torch.tensor([[1.0, 0.0], [-1.0, 0.5], [0.5, 2.0]], dtype=torch.float64)
+    training = Training(step=0.1, momentum=0.5)
+    optimiser = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.1, momentum=0.5)
+    laws = {0: flat(network)}
+    before = flat(network)
+    for t in range(1, 301):
+        optimiser.zero_grad()
+        ((network(inputs) - targets).square().sum() / 2).backward()
+        optimiser.step()
+        if t in (10, 100, 300):
+            laws[t] = flat(network)
+    found = report(network, (inputs, targets.numpy()), TrainingRun(training, laws))
+    assert found.agrees
+    assert found.assessment.claimed("ib.ls_minnorm")
+    assert not np.array_equal(before, flat(network))
+
+
+def test_the_design_of_a_module_is_its_jacobian_and_the_module_is_untouched():
+    network, inputs = last_layer()
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    design, offset = linear_design(network, inputs)
+    assert design.shape == (6, 14)
+    assert np.allclose(offset + design @ flat(network), network(inputs).detach().numpy().ravel(), atol=1e-14)
+    assert all(torch.equal(kept[name], value) for name, value in network.state_dict().items())
+    single = linear_design(last_layer()[0].float(), inputs.numpy())[0]
+    assert np.allclose(single, design, atol=1e-5)
+
+
+def test_a_network_that_is_not_linear_is_refused():
+    network, inputs = last_layer()
+    network[0].requires_grad_(True)
+    with pytest.raises(AssumptionViolated, match=r"ib\.ntk"):
+        linear_design(network, inputs)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    with pytest.raises(InvalidInput, match="no trainable"):
+        linear_design(network, inputs)
+
+
+def test_bad_runs():
+    with pytest.raises(InvalidInput, match="step 0"):
+        TrainingRun(Training(step=0.1), {1: np.zeros(7), 2: np.zeros(7)})
+    with pytest.raises(InvalidInput, match="step 0"):
+        TrainingRun(Training(step=0.1), {0: np.zeros(7)})
+    with pytest.raises(InvalidInput):
+        TrainingRun(Training(step=0.1), {0: np.zeros(7), 1.5: np.zeros(7)})
+    with pytest.raises(InvalidInput, match="TrainingRun"):
+        report(X, Y, {0: np.zeros(7)})
+    with pytest.raises(InvalidInput, match="parameters"):
+        report(X, Y, TrainingRun(Training(step=0.1), {0: np.zeros(6), 1: np.zeros(6)}))
+    logistic = TrainingRun(Training(step=0.1, loss="logistic"), {0: np.zeros(7), 1: np.zeros(7)})
+    with pytest.raises(InvalidInput, match="regression"):
+        report(X, Y, logistic)
