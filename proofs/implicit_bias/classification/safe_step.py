@@ -131,7 +131,9 @@ def descent_with(step: Callable[[StepSetting], float]) -> Callable[[StepSetting,
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(STEPS + 1):
                 c = x @ s
-                force = np.exp(np.minimum(-(x @ m) + (c**2).sum(axis=1) / 2, 600.0))
+                # a run whose exponents overflow, or meet as inf - inf, is lost: its loss is the largest number there is here
+                exponent = np.nan_to_num(-(x @ m) + (c**2).sum(axis=1) / 2, nan=600.0, posinf=600.0)
+                force = np.exp(np.minimum(exponent, 600.0))
                 down, inward = x.T @ force, x.T @ (force[:, None] * c)
                 losses.append(min(force.sum(), OVERFLOW))
                 gradients.append(min((down**2).sum() + (inward**2).sum(), OVERFLOW))
