@@ -129,6 +129,8 @@ for panel, (t, law) in zip(axes, snapshots.items(), strict=True):
     panel.set(title=f"{t} steps", xlabel="x", ylim=(-4.5, 4.5))
 plt.show()
 
+assert ib.wasserstein2(snapshots[TIME], limit) < ib.wasserstein2(snapshots[20], limit)
+
 # %% [markdown]
 # Nobody wrote a prior or a penalty. The band closed at the four points and stayed open elsewhere.
 #
@@ -201,6 +203,8 @@ for t in range(201):
     members -= step * (members @ design.T - y) @ design
 table(["step", "largest deviation of the mean", "of the variance, in standard errors"], rows)
 
+assert np.linalg.norm(design @ members.mean(axis=0) - y) < np.linalg.norm(design @ prior.mean - y)
+
 # %% [markdown]
 # So a Gaussian of rank 8 that costs 9 sets of weights replaces infinitely many ensemble members, as long as the model is linear.
 #
@@ -246,6 +250,8 @@ for panel, (name, root) in zip(axes, priors.items(), strict=True):
     assert excess.min() > -1e-14  # entries below 3, a handful of operations
 axes[0].legend(fontsize=8, loc="lower left")
 plt.show()
+
+assert excess.max() > 1  # of the stretched prior, the last of the two: Bayes is much surer along the line
 
 # %% [markdown]
 # On the right the prior is sure about $w_2$ and unsure about $w_1$. Bayes therefore explains the data by $w_1$. Descent does not know which
@@ -347,6 +353,9 @@ axes[0].set(ylabel="second moments (dots: trained)")
 axes[0].legend(fontsize=6.5)
 plt.show()
 
+# the edge of the slower factor, at ranks that were not drawn
+assert all(abs(second_moments(r + 1 - np.sqrt(r**2 + 1), r, 1 / r, 0)[1] - 1) < 1e-9 for r in (2, 7, 100))
+
 # %% [markdown]
 # Lines are the exact recursion, dots are averages over trained copies. Just above the edge the dots may fall below the line later on: rare runs carry
 # the second moment, and a finite sample misses them. Which is why the package computes the edge rather than looking for it.
@@ -389,7 +398,7 @@ assert distance is None or abs(distance - answer) < 1e-3, "look again: 1.125 for
 # ## Results used
 
 # %%
-USED = ("ib.regression_w2", "ib.ensemble_equiv", "ib.kl_compare", "ib.precond_bayes", "ib.mc_stability")
+USED = ("ib.w2_gauss", "ib.regression_w2", "ib.ensemble_equiv", "ib.kl_compare", "ib.precond_bayes", "ib.mc_stability")
 show(*USED)
 
 assert all("verdict" in entry for entry in nv.show(*USED).entries if entry["result"])

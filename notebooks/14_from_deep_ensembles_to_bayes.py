@@ -279,6 +279,7 @@ for lam, apart in zip(lams, distances["$W_2$ penalty, to p = 0"], strict=True):
     assert apart <= lam / (lam + lowest) * moved + 1e-10  # the predicted rate, mode by mode
 for series in distances.values():
     assert series[-1] < 0.02 * series[0]
+assert distances["$W_2$ penalty, to p = 0"][-1] < 1e-6  # 1e-6 over the least eigenvalue, times the length of the way
 
 # %% [markdown]
 # ## 5. An ensemble that nobody wanted to change

@@ -93,6 +93,8 @@ assert error < 0.15  # chance is 0.9
 table(["theorem", "what this fit gives up of it"], [(c.theorem, c.text) for c in nv.methods.ibvi.caveats(posterior)])
 show("ib.regression_w2", "ib.class_w2", "ib.class_overconfidence")
 
+assert nv.methods.ibvi.caveats(posterior)  # a network is never without
+
 # %% [markdown]
 # ## 3. In distribution, and out of it
 #
@@ -203,6 +205,8 @@ for rival in METHODS[:-1]:
     differences = [np.mean([found["IBVI", k][s][1] - found[rival, k][s][1] for k in spoilt]) for s in range(SEEDS)]
     shown = ", ".join(f"{d:+.3f}" for d in differences)
     print(f"IBVI minus {rival}, negative log-likelihood on spoiled images, seed by seed: {shown}")
+
+assert np.mean(found["plain", "noise"], axis=0)[0] >= np.mean(found["plain", "clean"], axis=0)[0]  # noise does not help
 
 # %% [markdown]
 # Read it with care: small images, one architecture, few seeds, settings that were not tuned for any of the four. It says how to make such a table, with

@@ -22,7 +22,7 @@ from nonvacuous.proofs.notebooks import NOTEBOOKS
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "tools" / "notebooks.py"
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
-SOMEBODYS_FOLDER = re.compile(r"/(home|root|tmp|Users|var/folders|site-packages)/|[A-Z]:\\")
+SOMEBODYS_FOLDER = re.compile(r"/(home|root|tmp|Users|var/folders|site-packages)/|[A-Z]:\\Users")
 
 notebook_files = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 

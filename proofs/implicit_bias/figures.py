@@ -62,7 +62,7 @@ def momentum_clock(verdict: Mapping[str, Any], axes: Any) -> None:
     )
     for variant, colour, words in curves:
         modulus = momentum_modes(x, momentum=0.9, variant=variant).modulus
-        axes.plot(x, np.where(modulus < 1.3, modulus, np.nan), color=colour, linewidth=1.8, label=words)
+        axes.plot(x[modulus < 1.3], modulus[modulus < 1.3], color=colour, linewidth=1.8, label=words)
     axes.plot(x, np.abs(1 - x), color=QUIET, linewidth=1.2, label="no momentum")
     axes.axhline(1, color=WRONG, linewidth=1)
     axes.set_ylim(0.0, 1.3)

@@ -90,13 +90,14 @@ def test_shared_parameters_leave_nothing_for_one_hidden_layer():
     import torch
 
     from nonvacuous.numerics.networks.fully_connected import forward, fully_connected, initialise
-    from nonvacuous.proofs.infinite_width.finite_bayesian import tangent_target
+    from nonvacuous.numerics.training.pooled import Problem
+    from nonvacuous.numerics.training.readout_covariance import tangent_target
 
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3)))
     for depth in (1, 2, 3):
         network = fully_connected(inputs=3, width=7, depth=depth, activation="relu", parametrisation="ntk", weight_scale=1.4, bias_scale=0.0)  # fmt: skip
         theta = initialise(network, 5, seed=1)
-        target, start = tangent_target(network, theta, theta, x), forward(network, theta, x).output
+        target, start = tangent_target(Problem(network, x, 0), theta, theta), forward(network, theta, x).output
         np.testing.assert_allclose(target, depth * start, atol=1e-13)
         k, t = problem(0, activation="relu", depth=depth, bias_scale=0.0, weight_scale=1.4)
         assert close(shared_parameters(k, t, depth=depth), (depth - 1) ** 2 * ensemble_covariance(k, t), t)
@@ -110,7 +111,8 @@ def test_tangent_target_is_the_derivative_along_psi(activation):
     import torch
 
     from nonvacuous.numerics.networks.fully_connected import Parameters, forward, fully_connected, initialise
-    from nonvacuous.proofs.infinite_width.finite_bayesian import tangent_target
+    from nonvacuous.numerics.training.pooled import Problem
+    from nonvacuous.numerics.training.readout_covariance import tangent_target
 
     network = fully_connected(inputs=3, width=6, depth=2, activation=activation, parametrisation="ntk", weight_scale=1.4, bias_scale=0.3, outputs=2)  # fmt: skip
     theta, psi = (initialise(network, 3, seed=seed) for seed in (0, 1))
@@ -122,5 +124,5 @@ def test_tangent_target_is_the_derivative_along_psi(activation):
         for sign in (1, -1):
             moved = [p + sign * step * d for p, d in zip(theta.tensors, tangents, strict=True)]
             ends.append(forward(network, Parameters(tuple(moved[:3]), tuple(moved[3:])), x).output)
-        found = tangent_target(network, theta, psi, x, zeroed=zeroed)
+        found = tangent_target(Problem(network, x, 0), theta, psi, zeroed=zeroed)
         np.testing.assert_allclose(found, (ends[0] - ends[1]) / (2 * step), atol=1e-7)

@@ -136,7 +136,8 @@ def descent_with(step: Callable[[StepSetting], float]) -> Callable[[StepSetting,
                 force = np.exp(np.minimum(exponent, 600.0))
                 down, inward = x.T @ force, x.T @ (force[:, None] * c)
                 losses.append(min(force.sum(), OVERFLOW))
-                gradients.append(min((down**2).sum() + (inward**2).sum(), OVERFLOW))
+                squared = float((down**2).sum() + (inward**2).sum())
+                gradients.append(squared if losses[-1] < 1e100 and squared < OVERFLOW else OVERFLOW)
                 spreads.append(np.linalg.norm(s, 2) if losses[-1] < 1e100 else OVERFLOW)
                 if losses[-1] < 1e100:
                     m, s = m + eta * down, s - eta * inward

@@ -53,7 +53,6 @@ CLASS_LOGISTIC = Statement(
     latex=r"|E\, \sigma(-u) - E\, e^{-u}| \leq E\, e^{-2u} = e^{-2m + 2v}",
     source=(HERE,),
     assumptions=(SEPARABLE, EXPECTED_LOSS, GENERIC_SUPPORT, SPANNING_SUPPORT, GRADIENT_FLOW),
-    function="nonvacuous.numerics.implicit_bias.classification.classification_limit",
 )
 
 CLASS_RATES = Statement(
@@ -115,7 +114,6 @@ CLASS_NONSPAN = Statement(
         Source("here", "", "the equivalence and the freezing are derived; the two limits are integrated", "derived"),
     ),
     assumptions=(SEPARABLE, EXPONENTIAL_LOSS, EXPECTED_LOSS, GRADIENT_FLOW),
-    function="nonvacuous.numerics.implicit_bias.support_vectors.support_report",
 )
 
 CLASS_ENSEMBLE = Statement(
@@ -128,7 +126,6 @@ CLASS_ENSEMBLE = Statement(
     latex=r"w_t(\mu_0 + S_0 z) - (\mu_t + S_t z) \to 0",
     source=(HERE,),
     assumptions=(SEPARABLE, EXPONENTIAL_LOSS, EXPECTED_LOSS, GENERIC_SUPPORT, SPANNING_SUPPORT, GRADIENT_FLOW),
-    function="nonvacuous.numerics.implicit_bias.classification.classification_limit",
 )
 
 CLASS_OVERCONFIDENCE = Statement(
