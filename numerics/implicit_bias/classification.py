@@ -23,8 +23,9 @@ from jaxtyping import Float
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite
 from .gaussian_law import GaussianLaw
-from .least_squares import design_matrix
-from .max_margin import MaxMargin, max_margin, metric_matrix
+from .least_squares import design_matrix, largest_stable_step
+from .max_margin import MaxMargin, max_margin
+from .metric import largest_stable_metric_step, metric_matrix
 from .separable_limits import constant_term, kept_part, positive_step, rate_spectrum
 from .support_vectors import require_generic, support_report
 
@@ -60,11 +61,14 @@ class ClassificationRates:
 
 
 def classification_limit(
-    design: Any, prior: GaussianLaw, *, step: float = 1.0, metric: Any = None
+    design: Any, prior: GaussianLaw, *, step: float = 1.0, metric: Any = None, solution: MaxMargin | None = None
 ) -> ClassificationLimit:
-    """Where training from the prior goes. Raises `AssumptionViolated` unless the support vectors are generic and spanning."""
-    x, d, solution = _spanning(design, prior, metric)
-    offset = constant_term(x, step=step, metric=d) + kept_part(x, solution, prior.mean, metric=d)
+    """Where training from the prior goes. Raises `AssumptionViolated` unless the support vectors are generic and spanning.
+
+    `solution`: what `max_margin` returned for this design and metric, where it is known.
+    """
+    x, d, solution = _spanning(design, prior, metric, solution)
+    offset = constant_term(x, step=step, metric=d, solution=solution) + kept_part(x, solution, prior.mean, metric=d)
     return ClassificationLimit(solution.weights, offset, kept_part(x, solution, prior.factor, metric=d))
 
 
@@ -82,7 +86,9 @@ def rescaled_distance_squared(design: Any, prior: GaussianLaw) -> float:
     return float(np.sum((q.T @ (solution.weights - prior.mean)) ** 2) + np.sum((q.T @ prior.factor) ** 2))
 
 
-def classification_rates(design: Any, *, factor_ratio: float = 1.0, metric: Any = None) -> ClassificationRates:
+def classification_rates(
+    design: Any, *, factor_ratio: float = 1.0, metric: Any = None, solution: MaxMargin | None = None
+) -> ClassificationRates:
     """Exponents of gradient flow for generic data, kappa = `factor_ratio` the relative learning rate of the factor.
 
     With lambda the spectrum of D A and m_2 the second margin: factor kappa lambda_min, variance twice that, mean
@@ -90,9 +96,9 @@ def classification_rates(design: Any, *, factor_ratio: float = 1.0, metric: Any 
     """
     x = design_matrix(design)
     kappa = positive_step(factor_ratio)
-    solution = max_margin(x, metric=metric)
+    solution = max_margin(x, metric=metric) if solution is None else solution
     require_generic(support_report(x, solution=solution), theorem=THEOREM, spanning=True)
-    spectrum = rate_spectrum(x, metric=metric)
+    spectrum = rate_spectrum(x, metric=metric, solution=solution)
     slowest = float(kappa * spectrum[0])
     mean = float(min(spectrum[0], 2 * slowest, solution.second_margin - 1))
     modes = tuple(float(min(kappa * value, slowest + mean)) for value in spectrum)
@@ -102,12 +108,23 @@ def classification_rates(design: Any, *, factor_ratio: float = 1.0, metric: Any 
 def guaranteed_law_step(design: Any, prior: GaussianLaw) -> float:
     """1 / (L(0) max_n ||x_n||^2 (2 + ||x_n||^2 ||S_0||_2^2)): up to this step every step lowers the expected exponential loss.
 
-    It also keeps ||S|| from growing. Steps beyond it may work or may blow up; assert the decrease if you take them.
+    It also keeps ||S|| from growing. With different steps for mean and factor it bounds the larger one: the loss then falls
+    by g^T D g - (curvature/2) ||D g||^2 > 0, D their diagonal. Steps beyond it may work or may blow up; assert the decrease if
+    you take them.
     """
     x, loss = _loss(design, prior)
     squares = (x**2).sum(axis=1)
     spread = float(np.linalg.norm(prior.factor, 2)) ** 2
     return float(1 / (loss.sum() * (squares * (2 + squares * spread)).max()))
+
+
+def guaranteed_logistic_step(design: Any, *, metric: Any = None) -> float:
+    """8/lambda_max(X D X^T): below it every step of mean and factor lowers the expected logistic loss, or it is at its least.
+
+    phi'' <= 1/4 makes the Hessian of E phi in (mu, S) at most sum_n E (x_n^T (dmu + dS z))^2/4 <= lambda_max (||dmu||^2 +
+    ||dS||_F^2)/4; with different steps for mean and factor it bounds the larger one. Infinite when the design is zero.
+    """
+    return 4 * (largest_stable_step(design) if metric is None else largest_stable_metric_step(design, metric=metric))
 
 
 def heuristic_law_step(design: Any, prior: GaussianLaw) -> float:
@@ -137,10 +154,12 @@ def _checked(design: Any, prior: GaussianLaw) -> np.ndarray:
     return x
 
 
-def _spanning(design: Any, prior: GaussianLaw, metric: Any) -> tuple[np.ndarray, np.ndarray | None, MaxMargin]:
+def _spanning(
+    design: Any, prior: GaussianLaw, metric: Any, solution: MaxMargin | None = None
+) -> tuple[np.ndarray, np.ndarray | None, MaxMargin]:
     x = _checked(design, prior)
-    d = metric_matrix(metric, x.shape[1])
-    solution = max_margin(x, metric=d)
+    d = metric_matrix(metric, parameters=x.shape[1])
+    solution = max_margin(x, metric=d) if solution is None else solution
     require_generic(support_report(x, solution=solution), theorem=THEOREM, spanning=True)
     return x, d, solution
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from ...theory.errors import AssumptionViolated, InvalidInput
 from ...theory.validation import finite
 from .gaussian_law import GaussianLaw, covariance
-from .least_squares import gradient_descent_path, least_squares_problem, row_space, whole_times
+from .least_squares import UNIT_ROUNDOFF, gradient_descent_path, least_squares_problem, row_space, whole_times
 from .spectral_filters import ridge_filter
 
 
@@ -94,12 +94,27 @@ def kl_objective(
     return fit + positive("kl_weight", kl_weight) * kl_to_prior(law, prior)
 
 
-def is_row_invariant(design: Any, prior: GaussianLaw, *, relative: float = 1e-10) -> bool:
-    """Whether P Sigma_0 Q = 0 (to `relative` of Sigma_0): exactly then KL and W2 select the same covariance."""
+def row_mixing(design: Any, prior: GaussianLaw) -> tuple[float, float]:
+    """||P Sigma_0 Q||_F, and what rounding alone can make of it, to first order in u = 2^-53.
+
+    It is 0 exactly where KL and W2 select the same covariance. The row space is that of a design moved by at most the rank
+    cutoff, which turns it by cutoff/s_min and the product by twice that of Sigma_0; products over p and R terms add
+    gamma_R + 3 gamma_p of ||S_0||_F^2.
+    """
     x, _, _ = checked(design, np.zeros(len(np.atleast_2d(design))), prior)
-    right, sigma = row_space(x).right, covariance(prior)
-    cross = sigma @ right - right @ (right.T @ sigma @ right)
-    return bool(np.linalg.norm(cross) <= relative * np.linalg.norm(sigma))
+    space, sigma = row_space(x), covariance(prior)
+    if not space.singular_values.size:
+        return 0.0, 0.0
+    cross = sigma @ space.right - space.right @ (space.right.T @ sigma @ space.right)
+    turned = 2 * space.cutoff / float(space.singular_values[-1])
+    rounding = (prior.factor.shape[1] + 3 * x.shape[1]) * UNIT_ROUNDOFF
+    return float(np.linalg.norm(cross)), (turned + rounding) * float(np.sum(prior.factor**2))
+
+
+def is_row_invariant(design: Any, prior: GaussianLaw) -> bool:
+    """Whether P Sigma_0 Q = 0, up to rounding: exactly then KL and W2 select the same covariance."""
+    size, floor = row_mixing(design, prior)
+    return size <= floor
 
 
 def conditioning_floor(design: Any, targets: Any, prior: GaussianLaw, *, weight: float) -> tuple[float, float]:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...theory.errors import AssumptionViolated, InvalidInput
-
-UNIT_ROUNDOFF = 2.0**-53
+from .least_squares import UNIT_ROUNDOFF
 
 
 def linear_design(module: nn.Module, inputs: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -19,11 +19,11 @@ from jaxtyping import Bool, Float
 from ...theory.errors import AssumptionViolated, InvalidInput, NumericalFailure
 from ...theory.validation import finite
 from .exact_max_margin import exact_dual, gram_matrix, rational_matrix
-from .least_squares import design_matrix
+from .least_squares import UNIT_ROUNDOFF, design_matrix
+from .metric import metric_matrix
 
 EXACT_EXAMPLES = 12  # up to here every set of rows can be tried in rational arithmetic
 KKT_TOLERANCE = 1e-10
-UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,6 @@ def absorb_labels(design: Any, labels: Any) -> Float[np.ndarray, "examples param
     return y[:, None] * x
 
 
-def metric_matrix(metric: Any, parameters: int) -> Float[np.ndarray, "parameters parameters"] | None:
-    """D as a symmetric positive definite matrix (a vector is a diagonal), or None for the identity."""
-    if metric is None:
-        return None
-    d = finite("metric", metric)
-    if d.ndim == 1:
-        d = np.diag(d)
-    if d.shape != (parameters, parameters) or not (d == d.T).all() or np.linalg.eigvalsh(d)[0] <= 0:
-        raise InvalidInput(
-            f"metric has shape {d.shape} or is not symmetric and positive definite.",
-            f"Pass {parameters} positive learning-rate factors, or a symmetric positive definite matrix.",
-        )
-    return d
-
-
 def max_margin(design: Any, *, metric: Any = None, exact: bool | None = None) -> MaxMargin:
     """w_hat, alpha, margins and support of labelled rows x_n = y_n * features, shape (examples, parameters).
 
@@ -106,7 +91,7 @@ def max_margin(design: Any, *, metric: Any = None, exact: bool | None = None) ->
     x = design_matrix(design)
     if not len(x):
         raise InvalidInput("design has no rows.", "Pass at least one labelled example.")
-    d = metric_matrix(metric, x.shape[1])
+    d = metric_matrix(metric, parameters=x.shape[1])
     exactly = len(x) <= EXACT_EXAMPLES if exact is None else exact
     guess = _least_distance(x, d)
     if exactly:
@@ -204,7 +189,7 @@ def kkt_residuals(design: Any, weights: Any, dual: Any, *, metric: Any = None) -
             f"weights has shape {w.shape}, dual {a.shape}, design {x.shape}, or one is zero.",
             "Pass one weight per column and one dual weight per row.",
         )
-    d = metric_matrix(metric, x.shape[1])
+    d = metric_matrix(metric, parameters=x.shape[1])
     gradient = x.T @ a if d is None else d @ (x.T @ a)
     margins, total = x @ w, float(np.abs(a).sum())
     return KKTResiduals(

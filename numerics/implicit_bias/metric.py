@@ -27,10 +27,13 @@ from .least_squares import (
     rounding_floor,
     row_space,
 )
+from .momentum import Variant, error_growth, momentum_path, momentum_rounding_floor, stable_modes
 
 
-def metric_root(metric: Any, *, parameters: int) -> Float[np.ndarray, "parameters parameters"]:
-    """B with B B^T = D: the Cholesky factor, or the square roots on the diagonal. `InvalidInput` unless D is positive definite."""
+def metric_matrix(metric: Any, *, parameters: int) -> Float[np.ndarray, "parameters parameters"] | None:
+    """D as a symmetric positive definite matrix (a vector is its diagonal), None, the identity, as it is. Raises `InvalidInput`."""
+    if metric is None:
+        return None
     d = finite("metric", metric)
     if d.shape == (parameters,):
         if d.min() <= 0:
@@ -38,13 +41,26 @@ def metric_root(metric: Any, *, parameters: int) -> Float[np.ndarray, "parameter
                 f"metric has the entry {d.min():g}.",
                 "Step sizes must be positive; drop parameters that are not trained.",
             )
-        return np.diag(np.sqrt(d))
+        return np.diag(d)
     if d.shape != (parameters, parameters):
         raise InvalidInput(
             f"metric has shape {d.shape} for {parameters} parameters.", "Pass a diagonal or a square symmetric matrix."
         )
     if not np.array_equal(d, d.T):
         raise InvalidInput("metric is not symmetric.", "Pass (D + D.T) / 2 if only rounding makes it so.")
+    _cholesky(d)
+    return d
+
+
+def metric_root(metric: Any, *, parameters: int) -> Float[np.ndarray, "parameters parameters"]:
+    """B with B B^T = D: the Cholesky factor, or the square roots on the diagonal. `InvalidInput` unless D is positive definite."""
+    d = metric_matrix(metric, parameters=parameters)
+    if d is None:
+        raise InvalidInput("metric is None.", "Pass np.ones(parameters) for the identity.")
+    return _cholesky(d)
+
+
+def _cholesky(d: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.cholesky(d)
     except np.linalg.LinAlgError as error:
@@ -61,12 +77,28 @@ def metric_limit(design: Any, targets: Any, initial: Any, *, metric: Any) -> Flo
 
 
 def metric_path(
-    design: Any, targets: Any, initial: Any, *, metric: Any, step: float, time: Any
+    design: Any,
+    targets: Any,
+    initial: Any,
+    *,
+    metric: Any,
+    step: float,
+    time: Any,
+    momentum: float = 0.0,
+    variant: Variant = "heavy_ball",
 ) -> Float[np.ndarray, "*times parameters"]:
-    """The iterate after `time` steps, without iterating. Raises `AssumptionViolated` when the step is not stable."""
+    """The iterate after `time` steps, without iterating. Raises `AssumptionViolated` when the step is not stable.
+
+    `momentum` and `variant` as in `momentum.momentum_path`, with D g in place of g.
+    """
     x, y, w = least_squares_problem(design, targets, initial)
     root = metric_root(metric, parameters=len(w))
-    return w + gradient_descent_path(x @ root, y - x @ w, np.zeros_like(w), step=step, time=time) @ root.T
+    white, residual, start = x @ root, y - x @ w, np.zeros_like(w)
+    if momentum:
+        path = momentum_path(white, residual, start, step=step, time=time, momentum=momentum, variant=variant)
+    else:
+        path = gradient_descent_path(white, residual, start, step=step, time=time)
+    return w + path @ root.T
 
 
 def oblique_projector(design: Any, *, metric: Any) -> Float[np.ndarray, "parameters parameters"]:
@@ -100,7 +132,17 @@ def metric_convergence_bound(design: Any, targets: Any, initial: Any, *, metric:
     return float(np.linalg.norm(root, 2)) * rho ** float(steps) * float(np.linalg.norm(moved))
 
 
-def metric_rounding_floor(design: Any, targets: Any, initial: Any, *, metric: Any, step: float, steps: int) -> float:
+def metric_rounding_floor(
+    design: Any,
+    targets: Any,
+    initial: Any,
+    *,
+    metric: Any,
+    step: float,
+    steps: int,
+    momentum: float = 0.0,
+    variant: Variant = "heavy_ball",
+) -> float:
     """Bound, to first order in u = 2^-53, on the rounding between `steps` float64 steps in the metric and these forms.
 
     In v = B^{-1} (w - w_0) the recursion is plain descent on X B with targets y - X w_0 from 0, so the floor is ||B|| times
@@ -108,26 +150,36 @@ def metric_rounding_floor(design: Any, targets: Any, initial: Any, *, metric: An
     u W, W a bound on the iterates, and D g by gamma_{p+1} ||D|| ||g||, ||g|| <= ||X|| ||r_0|| (the loss does not rise); the
     residual by gamma_{p+2} (|| |X| || W + ||y||) and g by gamma_n || |X| || ||r_0||. These kicks live in w; in v they count
     ||B^{-1}|| times as much. Products by B (X B, y - X w_0, B v) and B B^T = D hold to gamma_{p+1}, which moves the design
-    X B by gamma_{p+1} ||X|| ||B|| cond(B), steps and limit with it as in `rounding_floor`.
+    X B by gamma_{p+1} ||X|| ||B|| cond(B), steps and limit with it as in `rounding_floor`. Momentum makes a step round by 8 u W,
+    takes gradients at points up to 1 + 2 beta times as far, and errors grow as in `momentum.momentum_rounding_floor`.
     """
     x, y, w = least_squares_problem(design, targets, initial)
     root = metric_root(metric, parameters=len(w))
     white, residual = x @ root, y - x @ w
     space = row_space(white)
-    plain = rounding_floor(white, residual, np.zeros_like(w), step=step, steps=steps)
     if not space.singular_values.size:
         return 0.0
+    t, still = float(steps), np.zeros_like(w)
+    if momentum:
+        options: dict[str, Any] = {"step": step, "momentum": momentum, "variant": variant}
+        plain = momentum_rounding_floor(white, residual, still, steps=steps, **options)
+        gain, amplified = error_growth(stable_modes(space, **options))
+        growth, ahead, update = amplified + t / (1 - momentum), 1 + 2 * momentum, 8.0
+    else:
+        plain, rho = rounding_floor(white, residual, still, step=step, steps=steps), contraction_factor(white, step)
+        growth, gain, ahead, update = (1 - rho**t) / (1 - rho) + t, 1.0, 1.0, 1.0
     n, p = x.shape
     gamma = (max(n, p) + 3) * UNIT_ROUNDOFF
     norm, inverse = float(np.linalg.norm(root, 2)), float(np.linalg.norm(np.linalg.inv(root), 2))
-    moved = gradient_descent_limit(white, residual, np.zeros_like(w))
-    reach = float(np.linalg.norm(w)) + 2 * norm * float(np.linalg.norm(moved))
-    absolute, start = float(np.linalg.norm(np.abs(x), 2)), float(np.linalg.norm(residual))
+    moved = gradient_descent_limit(white, residual, still)
+    reach = ahead * (float(np.linalg.norm(w)) + (1 + gain) * norm * float(np.linalg.norm(moved)))
+    absolute, start = float(np.linalg.norm(np.abs(x), 2)), ahead * gain * float(np.linalg.norm(residual))
     size = absolute * reach + float(np.linalg.norm(y))
-    kick = UNIT_ROUNDOFF * reach + step * norm**2 * absolute * gamma * (size + 3 * start)
+    kick = update * UNIT_ROUNDOFF * reach + ahead * step * norm**2 * absolute * gamma * (size + 3 * start)
     shift = gamma * absolute * norm * norm * inverse
-    kick_in_v = inverse * kick + step * shift * (start + 2 * space.norm * float(np.linalg.norm(moved)))
-    rho, t, gain = contraction_factor(white, step), float(steps), 1 / float(space.singular_values[-1])
-    wedin = shift * gain * (2 * float(np.linalg.norm(moved)) + gain * float(np.linalg.norm(residual - white @ moved)))
-    entry = gain * gamma * size  # the residual behind the closed forms
-    return norm * (plain + kick_in_v * ((1 - rho**t) / (1 - rho) + t) + wedin + entry) + 2 * gamma * reach
+    travelled = (1 + gain) * space.norm * float(np.linalg.norm(moved))
+    kick_in_v = inverse * kick + ahead * step * shift * (start + travelled)
+    least = 1 / float(space.singular_values[-1])
+    wedin = shift * least * (2 * float(np.linalg.norm(moved)) + least * float(np.linalg.norm(residual - white @ moved)))
+    entry = gain * least * gamma * size  # the residual behind the closed forms
+    return norm * (plain + kick_in_v * growth + wedin + entry) + 2 * gamma * reach

@@ -19,6 +19,7 @@ from ...theory.validation import finite
 from .gaussian_law import GaussianLaw
 from .kl_regression import checked, nonsingular
 from .metric import metric_limit, metric_path, metric_rounding_floor
+from .momentum import Variant
 
 
 def metric_regression_limit(
@@ -34,13 +35,22 @@ def metric_regression_limit(
 
 
 def metric_regression_path(
-    design: Any, targets: Any, prior: GaussianLaw, *, mean_metric: Any, factor_metric: Any, step: float, time: int
+    design: Any,
+    targets: Any,
+    prior: GaussianLaw,
+    *,
+    mean_metric: Any,
+    factor_metric: Any,
+    step: float,
+    time: int,
+    momentum: float = 0.0,
+    variant: Variant = "heavy_ball",
 ) -> GaussianLaw:
     """The law after `time` steps. Raises `AssumptionViolated` when the step is not stable in either metric."""
     x, y, prior = checked(design, targets, prior)
-    columns = [metric_path(x, 0 * y, c, metric=factor_metric, step=step, time=time) for c in prior.factor.T]
-    mean = metric_path(x, y, prior.mean, metric=mean_metric, step=step, time=time)
-    return GaussianLaw(mean, np.stack(columns, axis=1))
+    options: dict[str, Any] = {"step": step, "time": time, "momentum": momentum, "variant": variant}
+    columns = [metric_path(x, 0 * y, column, metric=factor_metric, **options) for column in prior.factor.T]
+    return GaussianLaw(metric_path(x, y, prior.mean, metric=mean_metric, **options), np.stack(columns, axis=1))
 
 
 def prior_power(prior: GaussianLaw, power: float) -> Float[np.ndarray, "parameters parameters"]:
@@ -63,10 +73,20 @@ def dial_law(design: Any, targets: Any, prior: GaussianLaw, *, power: float) -> 
 
 
 def metric_law_rounding_floor(
-    design: Any, targets: Any, prior: GaussianLaw, *, mean_metric: Any, factor_metric: Any, step: float, steps: int
+    design: Any,
+    targets: Any,
+    prior: GaussianLaw,
+    *,
+    mean_metric: Any,
+    factor_metric: Any,
+    step: float,
+    steps: int,
+    momentum: float = 0.0,
+    variant: Variant = "heavy_ball",
 ) -> float:
     """`metric.metric_rounding_floor` for the mean and for each column of the factor, added in quadrature."""
     x, y, prior = checked(design, targets, prior)
     runs = [(y, prior.mean, mean_metric)] + [(0 * y, column, factor_metric) for column in prior.factor.T]
-    floors = [metric_rounding_floor(x, goal, start, metric=d, step=step, steps=steps) for goal, start, d in runs]
+    options: dict[str, Any] = {"step": step, "steps": steps, "momentum": momentum, "variant": variant}
+    floors = [metric_rounding_floor(x, goal, start, metric=d, **options) for goal, start, d in runs]
     return float(np.linalg.norm(floors))

@@ -17,7 +17,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ...theory.errors import AssumptionViolated, InvalidInput
+from ...theory.statement import Answer
 from ...theory.validation import finite, sample_size
+from .facts import interpolating
 from .least_squares import (
     UNIT_ROUNDOFF,
     design_matrix,
@@ -79,21 +81,12 @@ def mean_square_bound(design: Any, targets: Any, initial: Any, *, step: float, b
 
 
 def require_interpolation(design: Any, targets: Any) -> None:
-    """Raise `AssumptionViolated` unless X w = y has a solution, up to the rounding of finding one."""
+    """Raise `AssumptionViolated` if X w = y has no solution, by more than rounding explains (`facts.interpolating`)."""
     x, y, _ = least_squares_problem(design, targets, np.zeros(design_matrix(design).shape[1]))
-    space, w = row_space(x), gradient_descent_limit(x, y, np.zeros(x.shape[1]))
-    condition = space.norm / float(space.singular_values[-1]) if space.singular_values.size else 1.0
-    allowed = (
-        8
-        * max(x.shape)
-        * UNIT_ROUNDOFF
-        * condition
-        * (float(np.linalg.norm(y)) + space.norm * float(np.linalg.norm(w)))
-    )
-    residual = float(np.linalg.norm(y - x @ w))
-    if residual > allowed:
+    found = interpolating(x, y, row_space(x))
+    if found.answer is Answer.VIOLATED:
         raise AssumptionViolated(
-            f"the data cannot be interpolated: the least residual is {residual:.3g}.",
+            f"the data cannot be interpolated: {found.says}.",
             "Mini-batches at a fixed step then have a stationary law (`stationary_covariance`); use the full batch or decay the step.",
         )
 

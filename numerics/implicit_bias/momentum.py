@@ -185,10 +185,8 @@ def momentum_rounding_floor(
     n, p = x.shape
     limit = gradient_descent_limit(x, y, w)
     moved, residual = float(np.linalg.norm(limit - w)), float(np.linalg.norm(y - x @ w))
-    size, apart, kick = modes.modulus, np.abs(modes.difference), np.abs(modes.start - modes.second)
-    with np.errstate(divide="ignore"):
-        gain = float((1 + kick * np.minimum(1 / (1 - size), 2 / apart)).max())
-        amplified = float(np.minimum(1 / (1 - size) ** 2, 2 / (apart * (1 - size))).max())
+    size, kick = modes.modulus, np.abs(modes.start - modes.second)
+    gain, amplified = error_growth(modes)
     ahead = 1 + 2 * momentum
     reach, off = ahead * (float(np.linalg.norm(limit)) + gain * moved), ahead * gain * residual
     absolute = float(np.linalg.norm(np.abs(x), 2))
@@ -203,6 +201,14 @@ def momentum_rounding_floor(
         absolute * float(np.linalg.norm(w)) + float(np.linalg.norm(y))
     ) * gain
     return per_step * (amplified + t / (1 - momentum)) + wedin + power + evaluation
+
+
+def error_growth(modes: Modes) -> tuple[float, float]:
+    """G = max |d_t/d_0| at most, and what sum_t |S_t| is at most, over the modes of a stable recursion (at least one)."""
+    size, apart, kick = modes.modulus, np.abs(modes.difference), np.abs(modes.start - modes.second)
+    with np.errstate(divide="ignore"):
+        gain = float((1 + kick * np.minimum(1 / (1 - size), 2 / apart)).max())
+        return gain, float(np.minimum(1 / (1 - size) ** 2, 2 / (apart * (1 - size))).max())
 
 
 def stable_modes(space: RowSpace, *, step: float, momentum: float, variant: Variant) -> Modes:

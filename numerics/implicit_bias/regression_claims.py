@@ -9,8 +9,9 @@ import numpy as np
 from .assessment import Assessment, Claim, Refusal
 from .coordinates import Coordinates
 from .facts import Fact, clear_rank, interpolating
-from .gaussian_law import GaussianLaw, covariance
-from .least_squares import UNIT_ROUNDOFF, row_space
+from .gaussian_law import GaussianLaw
+from .kl_regression import row_mixing
+from .least_squares import row_space
 from .stable_steps import Stability, stability
 from .training_choices import Training
 from .variational_regression import regression_limit
@@ -41,7 +42,7 @@ def assess_regression(
     claims = [_limit_claim(rank, fits, frame.root is not None)]
     if steps.theorem not in ("ib.regression_w2", "ib.ls_minnorm"):
         claims.append(Claim(steps.theorem, _how(training, rank)))
-    bayes, no = _bayes(space.right, start, fits, rank)
+    bayes, no = _bayes(rows, space.right, start, fits, rank)
     if bayes:
         claims.append(bayes)
     return Assessment(facts, tuple(claims), () if no is None else (no,), law, steps.rate)
@@ -107,18 +108,17 @@ def _how(training: Training, rank: int) -> str:
     return "; ".join(parts)
 
 
-def _bayes(right: np.ndarray, start: GaussianLaw, fits: Fact, rank: int) -> tuple[Claim | None, Refusal | None]:
+def _bayes(
+    rows: np.ndarray, right: np.ndarray, start: GaussianLaw, fits: Fact, rank: int
+) -> tuple[Claim | None, Refusal | None]:
     """Does the limit equal the noise-free Bayes posterior? In the coordinates of the metric: iff P Sigma_0 Q = 0."""
     if not rank or not right.shape[1]:
         return None, None
     what = "that the limit is the noise-free Bayes posterior of the prior"
-    sigma = covariance(start)
     seen = right.T @ start.factor
     if np.linalg.matrix_rank(seen) < right.shape[1]:
         return None, Refusal("ib.kl_compare", what, "the prior has no variance in some direction of the data")
-    mixed = sigma @ right - right @ (right.T @ sigma @ right)  # P Sigma_0 Q, up to a rotation
-    size = float(np.linalg.norm(mixed))
-    floor = 8 * max(start.factor.shape) * UNIT_ROUNDOFF * float(np.linalg.norm(sigma))
+    size, floor = row_mixing(rows, start)
     if size > floor:
         return None, Refusal(
             "ib.kl_compare", what, f"the prior mixes seen and unseen directions, ||P Sigma_0 Q|| = {size:.3g}"

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from ...theory.errors import InvalidInput
+from ...theory.validation import finite
 from .assess import assess, starting_law
 from .assessment import Assessment
-from .coordinates import coordinates
 from .gaussian_law import GaussianLaw
-from .least_squares import design_matrix, gradient_descent_path, rounding_floor, whole_times
-from .momentum import Variant, momentum_path, momentum_rounding_floor
+from .least_squares import UNIT_ROUNDOFF, design_matrix, whole_times
+from .metric_regression import metric_law_rounding_floor, metric_regression_path
 from .training_choices import Training
 from .wasserstein import wasserstein2
-
-UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,39 +121,39 @@ def _measured(
     noisy = training.samples is not None and bool(laws[0].factor.any())
     if found.law is None or noisy or training.batch_size is not None:
         return Measured(step, limit, None, None)
-    frame = coordinates(training.metric, parameters=x.shape[1])
-    predicted, floor = _path(frame.rows(x), y, training, frame.inner(laws[0]), step)
-    stretch = 1.0 if frame.root is None else float(np.linalg.norm(frame.root, 2)) * float(np.linalg.cond(frame.root))
+    predicted, floor = _path(x, y, training, laws[0], step)
     size = float(np.linalg.norm(laws[0].mean) + np.linalg.norm(laws[0].factor) + np.linalg.norm(predicted.mean))
     # rounding of the run, and of the distance itself (a few roundings of the laws' scale for each entry)
-    allowed = stretch * floor + 16 * max(laws[0].factor.shape) * UNIT_ROUNDOFF * size
-    return Measured(step, limit, wasserstein2(laws[step], frame.outer(predicted)), allowed)
+    allowed = floor + 16 * max(laws[0].factor.shape) * UNIT_ROUNDOFF * size
+    return Measured(step, limit, wasserstein2(laws[step], predicted), allowed)
 
 
 def _path(x: np.ndarray, y: np.ndarray, training: Training, start: GaussianLaw, step: int) -> tuple[GaussianLaw, float]:
-    """The law after `step` deterministic steps, and the rounding between it and a run."""
-    rate = training.step * training.covariance_rate
-    zero = np.zeros_like(y)
-    runs = [(y, start.mean, training.step), *((zero, column, rate) for column in start.factor.T)]
-    if not training.momentum:
-        points = [gradient_descent_path(x, goal, w, step=eta, time=step) for goal, w, eta in runs]
-        floors = [rounding_floor(x, goal, w, step=eta, steps=step) for goal, w, eta in runs]
-    else:
-        variant: Variant = "look_ahead" if training.nesterov else "heavy_ball"
-        beta = training.momentum
-        points = [momentum_path(x, g, w, step=eta, momentum=beta, time=step, variant=variant) for g, w, eta in runs]
-        floors = [
-            momentum_rounding_floor(x, g, w, step=eta, momentum=beta, steps=step, variant=variant) for g, w, eta in runs
-        ]
-    return GaussianLaw(points[0], np.stack(points[1:], axis=1)), float(np.linalg.norm(floors))
+    """The law after `step` deterministic steps, and the rounding between it and a run; a covariance rate is a metric of the factor."""
+    metric = np.ones(x.shape[1]) if training.metric is None else finite("metric", training.metric)
+    options: dict[str, Any] = {
+        "mean_metric": metric,
+        "factor_metric": training.covariance_rate * metric,
+        "step": training.step,
+        "momentum": training.momentum,
+        "variant": "look_ahead" if training.nesterov else "heavy_ball",
+    }
+    path = metric_regression_path(x, y, start, time=step, **options)
+    return path, metric_law_rounding_floor(x, y, start, steps=step, **options)
 
 
 def _rate(rows: tuple[Measured, ...], found: Assessment) -> float | None:
-    """Geometric mean over the steps of the last half, of the distance or (mean square) of its square; None at the rounding floor."""
-    known = [(row.step, row.to_limit) for row in rows if row.to_limit]
-    late = [pair for pair in known if 2 * pair[0] >= known[-1][0]] if known else []
-    if found.rate is None or len(late) < 2 or late[-1][1] < 1e-11 * known[0][1]:
+    """Geometric mean over the later half of the steps whose distance (or, in mean square, its square) rounding cannot have made."""
+    start = rows[0].to_limit or 0.0
+    known = [(row.step, row.to_limit) for row in rows if row.to_limit and row.to_limit > _smallest(row, start)]
+    late = [pair for pair in known if 2 * pair[0] >= known[-1][0]]
+    if found.rate is None or len(late) < 2:
         return None
     (first, before), (last, after) = late[0], late[-1]
     power = 2 if found.rate.kind == "mean square per step" else 1
     return math.exp(power * math.log(after / before) / (last - first))
+
+
+def _smallest(row: Measured, start: float) -> float:
+    """A hundred times what rounding may be: as derived for the step, or 1000 roundings of the start where no path is predicted."""
+    return 100 * (1000 * UNIT_ROUNDOFF * start if row.allowed is None else row.allowed)

@@ -16,10 +16,9 @@ from jaxtyping import Float
 from ...theory.errors import AssumptionViolated, InvalidInput
 from ...theory.validation import finite
 from .least_squares import design_matrix
-from .max_margin import MaxMargin, max_margin, metric_matrix
+from .max_margin import MaxMargin, max_margin
+from .metric import metric_matrix
 from .support_vectors import require_generic, support_report
-
-UNIT_ROUNDOFF = 2.0**-53
 
 
 def positive_step(step: float) -> float:
@@ -28,12 +27,15 @@ def positive_step(step: float) -> float:
     return float(step)
 
 
-def constant_term(design: Any, *, step: float = 1.0, metric: Any = None) -> Float[np.ndarray, " parameters"]:
+def constant_term(
+    design: Any, *, step: float = 1.0, metric: Any = None, solution: MaxMargin | None = None
+) -> Float[np.ndarray, " parameters"]:
     """w_tilde = D X_SV^T (X_SV D X_SV^T)^{-1} log(eta/alpha): in the span of the support vectors, x_n^T w_tilde = log(eta/alpha_n).
 
-    Raises `AssumptionViolated` unless the support vectors are generic.
+    `solution`: what `max_margin` returned for this design and metric, where it is known. Raises `AssumptionViolated`
+    unless the support vectors are generic.
     """
-    x, d, solution = generic_problem(design, metric)
+    x, d, solution = generic_problem(design, metric, solution)
     rows, alpha = x[solution.support], solution.dual[solution.support]
     goal = np.log(positive_step(step) / alpha)
     if d is None:
@@ -50,9 +52,11 @@ def rate_matrix(design: Any, *, metric: Any = None) -> Float[np.ndarray, "parame
     return a if d is None else d @ a
 
 
-def rate_spectrum(design: Any, *, metric: Any = None) -> Float[np.ndarray, " support"]:
+def rate_spectrum(
+    design: Any, *, metric: Any = None, solution: MaxMargin | None = None
+) -> Float[np.ndarray, " support"]:
     """The nonzero eigenvalues of D A in increasing order, those of diag(alpha) X_SV D X_SV^T; one of them is 1."""
-    x, d, solution = generic_problem(design, metric)
+    x, d, solution = generic_problem(design, metric, solution)
     rows, alpha = x[solution.support], solution.dual[solution.support]
     root = np.sqrt(alpha)[:, None] * (rows if d is None else rows @ np.linalg.cholesky(d))
     return np.asarray(np.linalg.svd(root, compute_uv=False)[::-1] ** 2)
@@ -64,7 +68,7 @@ def correction_exponent(design: Any, *, metric: Any = None) -> float:
     lambda_min <= 1 is the least nonzero eigenvalue of D A, m_2 the smallest margin of a row off the support.
     """
     _, _, solution = generic_problem(design, metric)
-    return min(float(rate_spectrum(design, metric=metric)[0]), solution.second_margin - 1)
+    return min(float(rate_spectrum(design, metric=metric, solution=solution)[0]), solution.second_margin - 1)
 
 
 def limit_remainder(
@@ -77,7 +81,7 @@ def limit_remainder(
     start = finite("initial", initial, ndim=1)
     if start.shape != x.shape[1:]:
         raise InvalidInput(f"initial has shape {start.shape}, design {x.shape}.", "Pass one weight per design column.")
-    return constant_term(x, step=step, metric=d) + kept_part(x, solution, start, metric=d)
+    return constant_term(x, step=step, metric=d, solution=solution) + kept_part(x, solution, start, metric=d)
 
 
 def kept_part(
@@ -103,11 +107,13 @@ def log_difference(first: Any, second: Any, *, times: tuple[float, float]) -> Fl
     return np.asarray((finite("second", second) - finite("first", first)) / math.log(late / early))
 
 
-def generic_problem(design: Any, metric: Any) -> tuple[np.ndarray, np.ndarray | None, MaxMargin]:
+def generic_problem(
+    design: Any, metric: Any, solution: MaxMargin | None = None
+) -> tuple[np.ndarray, np.ndarray | None, MaxMargin]:
     """The checked design and metric with the hard-margin solution; `AssumptionViolated` unless its support is generic."""
     x = design_matrix(design)
-    d = metric_matrix(metric, x.shape[1])
-    solution = max_margin(x, metric=d)
+    d = metric_matrix(metric, parameters=x.shape[1])
+    solution = max_margin(x, metric=d) if solution is None else solution
     require_generic(
         support_report(x, solution=solution), theorem="The constant term of descent (ib.logit_residual)", spanning=False
     )

@@ -15,11 +15,10 @@ from jaxtyping import Float
 
 from ...theory.errors import InvalidInput, NumericalFailure
 from ...theory.validation import finite
-from .least_squares import design_matrix
+from .least_squares import UNIT_ROUNDOFF, design_matrix
 from .max_margin import KKT_TOLERANCE, inseparable
 
 Norm = Literal["l1", "linf"]
-UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)

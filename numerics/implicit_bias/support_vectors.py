@@ -14,7 +14,8 @@ import numpy as np
 
 from ...theory.errors import AssumptionViolated
 from .least_squares import design_matrix, row_space
-from .max_margin import MaxMargin, max_margin, metric_matrix
+from .max_margin import MaxMargin, max_margin
+from .metric import metric_matrix
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def every_row_supports(design: Any, *, metric: Any = None) -> bool:
     Raises `AssumptionViolated` when the rows (examples, parameters) are dependent, where the question has no such answer.
     """
     x = design_matrix(design)
-    d = metric_matrix(metric, x.shape[1])
+    d = metric_matrix(metric, parameters=x.shape[1])
     if row_space(x).singular_values.size < len(x):
         raise AssumptionViolated(
             f"The {len(x)} rows of the design are dependent.", "Use support_report, which covers dependent rows."

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ....numerics.claims import Agreement
-from ....theory.axioms import CONVEX_FLOW
+from ....numerics.claims import Agreement, Comparison
+from ....numerics.implicit_bias.classification import ClassificationRates
+from ....numerics.store import Rows
+from ....theory.axioms import CONVEX_FLOW, LINEARISED_DECAY
 from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.implicit_bias.classification import CLASS_LOGISTIC
 from ...result import ByBudget, Check, Control, Result
 from ..max_margin import residual
-from . import limit_law
+from . import limit_law, rates
 from .evidence import compare_logistic, descend, flow
 from .limit_law import CONTROLS, DESCENTS, FLOWS, by, predict
+from .rates import RateSetting, compare_exponents
 
 Equations = list[tuple[Any, Any]]
 
@@ -39,7 +43,18 @@ DERIVATION = (
     Uses(residual.RESULT, "margins that grow like log t make exp(-2m + 2v) of order t^-2; in tau it is a force e^-tau, integrable; v is bounded"),
     Uses(limit_law.RESULT, "the flow of the exponential loss in tau"),
     Axiom(CONVEX_FLOW, "the convex flow of ib.class_w2 with an integrable perturbation has the same limit"),
+    Axiom(LINEARISED_DECAY, "near it the new force e^-tau is no slower than the mean's correction, as rho <= lambda_min <= 1, which keeps its exponent"),
+    Uses(rates.RESULT, "so Q S obeys S' = -kappa (A + O(e^(-rho tau))) S as there, with the same least exponent"),
 )  # fmt: skip
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+
+def compare_factor(setting: RateSetting, prediction: ClassificationRates, rows: Rows) -> Comparison:
+    """The factor's exponent alone: the next one, e^-tau from the loss included, is no nearer than those of the exponential loss."""
+    every = compare_exponents(setting, prediction, rows)
+    return Comparison(every.observed[:1], every.predicted[:1], np.asarray(every.bound)[:1], np.asarray(every.scale)[:1])
+
 
 CHECKS = (
     Check(
@@ -63,6 +78,21 @@ CHECKS = (
             Control("factor not trained", by(lambda s, p: {"factor": s.prior_factor})),
         ),
     ),
+    Check(
+        "exponent of the factor under the logistic flow",
+        Agreement("convergence", relative=2e-2),
+        settings=rates.SETTINGS,
+        predict=rates.predict,
+        experiment=rates.flow,
+        plan=ByBudget(quick=({"loss": "logistic"},)),
+        compare=compare_factor,
+        controls=(
+            Control("largest eigenvalue", rates.by(rates.largest_eigenvalue)),
+            Control("factor ratio forgotten", {"predict": lambda s: rates.predict(replace(s, factor_ratio=1.0))}),
+            Control("A in place of D A", rates.by(rates.metric_forgotten)),
+            Control("exponent of the variance", rates.by(lambda s, p: {"factor": p.variance})),
+        ),
+    ),
 )
 
 RESULT = Result(
@@ -70,6 +100,6 @@ RESULT = Result(
     predict=predict,
     example=limit_law.EXAMPLE,
     checks=CHECKS,
-    uses=(residual.RESULT, limit_law.RESULT),
+    uses=(residual.RESULT, limit_law.RESULT, rates.RESULT),
     derivation=DERIVATION,
 )

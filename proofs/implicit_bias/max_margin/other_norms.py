@@ -18,32 +18,19 @@ from ....numerics.store import Rows
 from ....numerics.training.steepest import descend_steepest
 from ....theory.axioms import CAUCHY_SCHWARZ, DESCENT_LEMMA, MINIMAX
 from ....theory.derivation import Algebra, Axiom, Uses
-from ....theory.errors import InvalidInput
 from ....theory.statements.implicit_bias.max_margin import STEEPEST
-from ....theory.validation import finite
 from ...result import ByBudget, Check, Control, Result, Run
 from ..problems import rational
 from ..separable_problems import separable_design
 from . import direction
-from .direction import ROUNDING, step_gains, telescoped
+from .direction import ROUNDING, SeparableSetting, step_gains, telescoped
 
 
 @dataclass(frozen=True, eq=False)
-class SteepestSetting:
-    """Labelled rows (examples, parameters), w_0 (parameters,), the norm, the step eta and the numbers of steps to look at."""
+class SteepestSetting(SeparableSetting):
+    """Labelled rows, w_0, the step eta, the numbers of steps to look at, and the norm."""
 
-    design: Float[np.ndarray, "examples parameters"]
-    initial: Float[np.ndarray, " parameters"]
     norm: Literal["l1", "linf"]
-    step: float
-    times: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        x, start = finite("design", self.design, ndim=2), finite("initial", self.initial, ndim=1)
-        if not x.size or start.shape != x.shape[1:]:
-            raise InvalidInput(f"design has shape {x.shape}, initial {start.shape}.", "Pass one weight per column.")
-        if not (finite("step", self.step, ndim=0) > 0 and self.times and min(self.times) >= 1):
-            raise InvalidInput("step or times are not positive.", "Pass a positive step and whole numbers of steps.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +93,7 @@ def random_setting(seed: int) -> SteepestSetting:
     initial = 0.1 * rng.normal(size=(design.shape[1],)) * rng.choice([0.0, 1.0])
     longest = max(dual_norm_of(row, norm=norm) for row in design)
     step = rng.uniform(0.5, 1) / (longest**2 * float(np.exp(-(design @ initial)).sum()))
-    return SteepestSetting(design, initial, norm, step, (1, 10, 100, 1000, 6000))
+    return SteepestSetting(design, initial, step, (1, 10, 100, 1000, 6000), norm)
 
 
 SETTINGS = ByBudget(quick=tuple(map(random_setting, range(6))), standard=tuple(map(random_setting, range(60))))
@@ -153,7 +140,7 @@ def other_margin(s: SteepestSetting, p: SteepestPrediction) -> Mapping[str, Any]
 
 def sample(rng: np.random.Generator) -> SteepestSetting:
     design = separable_design(rng, examples=int(rng.integers(1, 4)), parameters=int(rng.integers(1, 4)))
-    return SteepestSetting(design, np.zeros(design.shape[1]), "l1" if rng.random() < 0.5 else "linf", 0.1, (1,))
+    return SteepestSetting(design, np.zeros(design.shape[1]), 0.1, (1,), "l1" if rng.random() < 0.5 else "linf")
 
 
 def last_steps(s: SteepestSetting) -> arb:
@@ -193,7 +180,7 @@ def width(s: SteepestSetting) -> float:
 
 
 FORMULA = Formula(expression=last_steps, shipped=shipped, read=lambda p: p.margin, sample=sample, width=width, count=40)
-EXAMPLE = SteepestSetting(np.array([[1.0, 0.2], [0.3, 1.0]]), np.zeros(2), "l1", 0.2, (10, 1000))
+EXAMPLE = SteepestSetting(np.array([[1.0, 0.2], [0.3, 1.0]]), np.zeros(2), 0.2, (10, 1000), "l1")
 
 CHECKS = (
     Check(

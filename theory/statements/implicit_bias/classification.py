@@ -48,7 +48,8 @@ CLASS_LOGISTIC = Statement(
     kind=Kind.LIMIT,
     text="Under gradient flow on the expected logistic loss, with the assumptions of ib.class_w2 otherwise, the law has the same limit: "
     "mu_t = w_hat log t + w_tilde + P mu_0 + o(1) with the same w_tilde, and S_t -> P S_0. The reason: -phi' and phi'' differ from "
-    "exp(-u) by at most 2 exp(-2u), so the two flows differ by an integrable force once the margins grow. Derived for the flow and given "
+    "exp(-u) by at most 2 exp(-2u), so the two flows differ by an integrable force once the margins grow. For generic data ||S_t - P S_0|| "
+    "has the exponent of ib.class_rates, t^(-kappa lambda_min). Derived for the flow and given "
     "that the margins grow like log t; for descent and for sampled training it is checked.",
     latex=r"|E\, \sigma(-u) - E\, e^{-u}| \leq E\, e^{-2u} = e^{-2m + 2v}",
     source=(HERE,),
