@@ -47,7 +47,7 @@ from .numerics.implicit_bias.metric_regression import (
 from .numerics.implicit_bias.mini_batches import largest_stable_batch_step, mean_square_bound, stationary_covariance
 from .numerics.implicit_bias.mirror import Potential, bregman_solution, diagonal_network_limit, hypentropy
 from .numerics.implicit_bias.momentum import largest_stable_momentum_step, momentum_contraction, momentum_path
-from .numerics.implicit_bias.report import RunReport, TrainingRun, report
+from .numerics.implicit_bias.report import RunReport, report
 from .numerics.implicit_bias.sampled_regression import largest_sampled_step, sampled_bound, sampled_steps
 from .numerics.implicit_bias.separable_limits import (
     constant_term,
@@ -70,6 +70,7 @@ from .numerics.implicit_bias.steepest import SteepestMargin, steepest_max_margin
 from .numerics.implicit_bias.support_vectors import every_row_supports, support_report
 from .numerics.implicit_bias.training_choices import Training
 from .numerics.implicit_bias.training_plan import TrainingPlan, cheapest_plan, plan_training
+from .numerics.implicit_bias.training_run import TrainingRun
 from .numerics.implicit_bias.variational_regression import (
     distance_to_limit_bound,
     distance_to_prior_squared,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,20 @@ def linear_design(module: nn.Module, inputs: Any) -> tuple[np.ndarray, np.ndarra
         assert isinstance(found, Tensor)
         return found.reshape(-1)
 
-    jacobians = torch.func.jacrev(outputs)(trained)
-    count = sum(value.numel() for value in trained.values())
-    design = torch.cat([jacobians[name].reshape(-1, value.numel()) for name, value in trained.items()], dim=1)
+    return affine_design(outputs, trained)
+
+
+def design_at(outputs: Callable[[dict[str, Tensor]], Tensor], point: dict[str, Tensor]) -> Tensor:
+    """The Jacobian (rows, parameters) of a function of tensors, flattened in their order, in their dtype."""
+    jacobians = torch.func.jacrev(outputs)(point)
+    return torch.cat([jacobians[name].reshape(-1, value.numel()) for name, value in point.items()], dim=1).detach()
+
+
+def affine_design(
+    outputs: Callable[[dict[str, Tensor]], Tensor], trained: dict[str, Tensor]
+) -> tuple[np.ndarray, np.ndarray]:
+    """X and f_0 of a function of float64 tensors with outputs (rows,), flattened in their order. Raises `AssumptionViolated`."""
+    design, count = design_at(outputs, trained), sum(value.numel() for value in trained.values())
     here = torch.cat([value.reshape(-1) for value in trained.values()])
     offset = outputs({name: torch.zeros_like(value) for name, value in trained.items()})
     stream = torch.Generator().manual_seed(0)

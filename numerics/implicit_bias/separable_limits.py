@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from ...theory.errors import AssumptionViolated, InvalidInput
 from ...theory.validation import finite
-from .least_squares import design_matrix
+from .least_squares import design_matrix, row_space, whole_times
 from .max_margin import MaxMargin, max_margin
 from .metric import metric_matrix
 from .support_vectors import require_generic, support_report
@@ -88,9 +88,13 @@ def kept_part(
     design: np.ndarray, solution: MaxMargin, vectors: np.ndarray, *, metric: np.ndarray | None = None
 ) -> np.ndarray:
     """P_D applied to vectors (parameters,) or columns (parameters, rank): what training never moves when support vectors span."""
-    rows = design[solution.support]
+    return unseen_part(design[solution.support], vectors, metric=metric)
+
+
+def unseen_part(rows: np.ndarray, vectors: np.ndarray, *, metric: np.ndarray | None = None) -> np.ndarray:
+    """P_D applied to vectors (parameters,) or columns (parameters, rank), for any rows: the directions that none of them sees."""
     root = None if metric is None else np.linalg.cholesky(metric)
-    q, _ = np.linalg.qr((rows if root is None else rows @ root).T)
+    q = row_space(rows if root is None else rows @ root).right
     inner = vectors if root is None else np.linalg.solve(root, vectors)
     left = inner - q @ (q.T @ inner)
     return np.asarray(left if root is None else root @ left)
@@ -132,3 +136,20 @@ def guaranteed_descent_step(design: Any, initial: Any) -> float:
     if not 0 < loss < math.inf:
         raise AssumptionViolated(f"The loss at the start is {loss}.", "Start nearer to the scale of the data.")
     return 1 / (float((x**2).sum(axis=1).max()) * loss)
+
+
+def relative_margin_bound(
+    design: Any, initial: Any, *, step: float, time: Any, margin: float
+) -> Float[np.ndarray, " *times"]:
+    """1 - C / log(1/L(w_0) + eta gamma^2 t/2): at least this is min_n x_n^T w_t / (gamma ||w_t||) after t = `time` steps.
+
+    C = gamma ||w_0|| + log L(w_0) + eta B^2 L(w_0), L the exponential loss, B the longest row, gamma = `margin` the largest
+    margin. Holds for steps up to `guaranteed_descent_step`; where it says less, -B/gamma (Cauchy-Schwarz) is returned.
+    """
+    x, start = design_matrix(design), finite("initial", initial, ndim=1)
+    loss, longest = float(np.exp(-(x @ start)).sum()), float(np.linalg.norm(x, axis=1).max())
+    inverse = 1 / loss + positive_step(step) * margin**2 * whole_times(time) / 2
+    constant = margin * float(np.linalg.norm(start)) + math.log(loss) + step * longest**2 * loss
+    logs = np.log(inverse)
+    bound = np.where(logs > 0, 1 - constant / np.where(logs > 0, logs, 1.0), -np.inf)
+    return np.maximum(bound, -longest / margin)

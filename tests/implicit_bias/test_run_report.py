@@ -178,5 +178,7 @@ def test_bad_runs():
     with pytest.raises(InvalidInput, match="parameters"):
         report(X, Y, TrainingRun(Training(step=0.1), {0: np.zeros(6), 1: np.zeros(6)}))
     logistic = TrainingRun(Training(step=0.1, loss="logistic"), {0: np.zeros(7), 1: np.zeros(7)})
-    with pytest.raises(InvalidInput, match="regression"):
+    with pytest.raises(InvalidInput, match="labels"):
         report(X, Y, logistic)
+    with pytest.raises(InvalidInput, match="unit_roundoff"):
+        TrainingRun(Training(step=0.1), {0: np.zeros(7), 1: np.zeros(7)}, unit_roundoff=0.0)

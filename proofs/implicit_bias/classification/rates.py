@@ -144,7 +144,16 @@ def flow(setting: RateSetting, run: Run) -> dict[str, Any]:
     s = setting
     mean, factor = np.array([0.3, -0.2]), np.array([[0.5, 0.1], [-0.2, 0.4]])
     d = np.diag(s.metric)
-    path = flow_separable(s.design, mean, factor, record=s.times, factor_ratio=s.factor_ratio, metric=d, rtol=1e-13, loss=run.block.get("loss", "exponential"))
+    path = flow_separable(
+        s.design,
+        mean,
+        factor,
+        record=s.times,
+        factor_ratio=s.factor_ratio,
+        metric=d,
+        rtol=1e-13,
+        loss=run.block.get("loss", "exponential"),
+    )
     return {"log_time": np.array(s.times), "mean": path.means, "factor": path.factors.reshape(len(s.times), -1)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from ....numerics.claims import Enclosures, Formula, Inequality
 from ....numerics.implicit_bias.max_margin import max_margin
-from ....numerics.implicit_bias.separable_limits import guaranteed_descent_step
+from ....numerics.implicit_bias.separable_limits import guaranteed_descent_step, relative_margin_bound
 from ....numerics.store import Rows
 from ....numerics.training.separable import descend_separable
 from ....theory.axioms import CAUCHY_SCHWARZ, DESCENT_LEMMA, KKT
@@ -142,13 +141,9 @@ DERIVATION = (
 def predict(s: SeparableSetting) -> MarginPrediction:
     solution = max_margin(s.design)
     loss = float(np.exp(-(s.design @ s.initial)).sum())
-    longest = float(np.linalg.norm(s.design, axis=1).max())
-    inverse = 1 / loss + s.step * solution.margin**2 * np.array(s.times) / 2
-    constant = solution.margin * float(np.linalg.norm(s.initial)) + math.log(loss) + s.step * longest**2 * loss
-    logs = np.log(inverse)
-    relative = np.where(logs > 0, 1 - constant / np.where(logs > 0, logs, 1.0), -np.inf)
-    least = -longest / solution.margin  # what Cauchy-Schwarz alone says
-    return MarginPrediction(solution.weights, solution.dual, solution.margin, np.maximum(relative, least), 1 / inverse)
+    relative = relative_margin_bound(s.design, s.initial, step=s.step, time=s.times, margin=solution.margin)
+    losses = 1 / (1 / loss + s.step * solution.margin**2 * np.array(s.times) / 2)
+    return MarginPrediction(solution.weights, solution.dual, solution.margin, relative, losses)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

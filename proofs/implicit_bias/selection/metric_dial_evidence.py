@@ -125,7 +125,15 @@ def by_layer(s: DialSetting) -> np.ndarray:
 
 
 def floor(s: DialSetting) -> float:
-    return metric_law_rounding_floor(s.design, s.targets, s.prior, **s.metrics, step=s.step, steps=s.steps)
+    return metric_law_rounding_floor(
+        s.design,
+        s.targets,
+        s.prior,
+        mean_metric=s.mean_metric,
+        factor_metric=s.factor_metric,
+        step=s.step,
+        steps=s.steps,
+    )
 
 
 def remaining(s: DialSetting, p: DialPrediction) -> float:
