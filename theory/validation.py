@@ -27,6 +27,8 @@ def float_array(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np
         rounded = _rounded(given, array)
     except InvalidInput:
         raise
+    except RuntimeError as error:  # a torch tensor that requires a gradient, or lives on another device
+        raise InvalidInput(f"{name} cannot be read as an array: {error}", "Pass tensor.detach().cpu().") from error
     except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
         raise InvalidInput(
             f"{name} is not numeric ({type(value).__name__}).", "Pass numbers or an array of numbers."

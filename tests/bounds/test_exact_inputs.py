@@ -228,3 +228,11 @@ def test_the_command_line_takes_a_decimal_as_the_float_it_denotes_and_refuses_wh
         assert found.exit_code == code or (code == 3 and isinstance(found.exception, InvalidInput)), found.output
         if not code:
             assert json.loads(found.output)["inputs"]["risk"] == 0.3
+
+
+def test_a_tensor_that_requires_a_gradient_is_answered_by_name():
+    torch = pytest.importorskip("torch")
+    losses = torch.rand(4, requires_grad=True)
+    with pytest.raises(InvalidInput, match="losses cannot be read"):
+        float_array("losses", losses)
+    assert np.array_equal(float_array("losses", losses.detach()), losses.detach().numpy())
