@@ -64,6 +64,7 @@ def test_a_point_obeys_the_bound_of_every_step():
     wrong = report(FEATURES, LABELS, replace(run, laws=nudged))
     assert wrong.agrees is False
     assert wrong.measured[-1].kept == pytest.approx(1e-9, rel=1e-3)
+    assert not wrong.measured[-1].agrees
 
 
 def test_a_metric_keeps_other_directions():
