@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,12 @@ def assess(design: Any, targets: Any = None, *, training: Training, start: Any =
     if not isinstance(training, Training):
         raise InvalidInput(f"training is a {type(training).__name__}.", "Pass Training(step=..., ...).")
     x = design_matrix(design)
+    with np.errstate(over="ignore", under="ignore"):
+        size = float(np.sum(x * x))
+    if x.any() and not sys.float_info.min < size < math.inf:
+        raise InvalidInput(
+            "Squares of the design leave the range of float64.", "Rescale the features, and the start with them."
+        )
     law = starting_law(start, x.shape[1])
     frame = coordinates(training.metric, parameters=x.shape[1])
     if training.loss == "squared":

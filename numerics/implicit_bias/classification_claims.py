@@ -83,7 +83,8 @@ def _law_claims(theorem: str, rank: int, rate: Rate | None) -> Iterator[Claim]:
         "ib.class_overconfidence",
         "wherever x^T w_hat is not 0, predicted probabilities tend to 0 or 1 with training time",
     )
-    yield Claim("ib.class_rates", f"the factor's exponent follows from the spectrum of A: {rate.factor:.6g}")
+    derived = theorem if theorem == "ib.class_logistic" else "ib.class_rates"
+    yield Claim(derived, f"the factor's exponent follows from the spectrum of A: {rate.factor:.6g}")
 
 
 def _rate(x: np.ndarray, training: Training, solution: MaxMargin) -> Rate:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...theory.statement import Answer
+from .exact_max_margin import rational_matrix
 from .least_squares import UNIT_ROUNDOFF, RowSpace
+
+EXACT_ENTRIES = 10_000  # up to here the exact rank of a matrix takes a second at most
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,23 @@ def interpolating(x: np.ndarray, y: np.ndarray, space: RowSpace) -> Fact:
     if left <= floor:
         return decided("interpolating", True, f"the residual {left:.3g} is within its rounding {floor:.3g}")
     if left > 4 * floor:
+        if rank < min(x.shape) and not rank_is_exact(x, rank):
+            return Fact(
+                "interpolating",
+                Answer.CANNOT_BE_CHECKED,
+                f"the residual is {left:.3g} without the directions that float64 cannot tell from dependent ones",
+            )
         return decided("interpolating", False, f"no w fits: the residual of the best one is {left:.3g}")
     return Fact(
         "interpolating",
         Answer.CANNOT_BE_CHECKED,
         f"the residual {left:.3g} is too near its rounding {floor:.3g}",
     )
+
+
+def rank_is_exact(x: np.ndarray, rank: int) -> bool:
+    """Is this the rank of the floats as they are? False also where the matrix is too large for rational arithmetic."""
+    return x.size <= EXACT_ENTRIES and int(rational_matrix(x).rank()) == rank
 
 
 def stable(step: float, limit: float, *, why: str, sufficient: bool = False) -> Fact:

@@ -10,6 +10,7 @@ w_0 + X^+ (y - X w_0), the least-squares solution nearest to w_0. Textbook resul
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from ...theory.errors import AssumptionViolated, InvalidInput
 from ...theory.validation import finite, sample_size
 
 UNIT_ROUNDOFF = 2.0**-53
+REMEMBERED = 4096  # entries of a design up to which its last decompositions are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +54,24 @@ def row_space(design: Any, *, relative_cutoff: float | None = None) -> RowSpace:
     relative = max(x.shape) * 2 * UNIT_ROUNDOFF if relative_cutoff is None else relative_cutoff
     if not 0 <= relative < 1:
         raise InvalidInput(f"relative_cutoff is {relative!r}.", "It must lie in [0, 1).")
-    left, values, right_t = np.linalg.svd(x, full_matrices=False)
+    left, values, right_t = _decomposition(x) if x.size > REMEMBERED else _remembered(x.tobytes(), x.shape)
     cutoff = relative * float(values[0]) if values.size else 0.0
     rank = int(np.count_nonzero(values > cutoff))
     return RowSpace(left[:, :rank], values[:rank], right_t[:rank].T, cutoff)
+
+
+def _decomposition(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left, values, right_t = np.linalg.svd(x, full_matrices=False)
+    return left, values, right_t
+
+
+@functools.lru_cache(maxsize=32)
+def _remembered(content: bytes, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Limit, path, rate and rounding of one design ask for the same decomposition; nobody may write to it."""
+    parts = _decomposition(np.frombuffer(content).reshape(shape))
+    for part in parts:
+        part.flags.writeable = False
+    return parts
 
 
 def design_matrix(design: Any) -> Float[np.ndarray, "examples parameters"]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...theory.statement import Answer
 from .assessment import Assessment, Claim, Refusal
 from .coordinates import Coordinates
 from .facts import Fact, clear_rank, interpolating
@@ -32,7 +33,12 @@ def assess_regression(
     rows, start = frame.rows(x), frame.inner(prior)
     space = row_space(rows)
     rank = prior.factor.shape[1] if prior.factor.any() else 0
-    fits, certain = interpolating(rows, y, space), clear_rank(space, rows.shape)
+    # a metric changes no solution, but how clearly float64 sees them
+    plain = space if frame.root is None else row_space(x)
+    fits, certain = interpolating(x, y, plain), clear_rank(space, rows.shape)
+    if plain.singular_values.size != space.singular_values.size:
+        why = f"rank {plain.singular_values.size} of the design, {space.singular_values.size} in the coordinates of the metric"
+        certain = Fact("clear rank", Answer.CANNOT_BE_CHECKED, why)
     steps = stability(rows, space, rank, training)
     refusals = tuple(_obstacles(training, rank, fits, certain, steps, examples=len(x)))
     facts = (certain, fits, steps.fact)

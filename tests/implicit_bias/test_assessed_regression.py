@@ -326,3 +326,26 @@ def test_bad_problems():
     ):
         with pytest.raises(InvalidInput):
             call()
+
+
+def test_a_direction_that_float64_cannot_see_is_no_proof_that_nothing_fits():
+    x, y = np.diag([1.0, 1e-20]), np.array([0.0, 1.0])  # w = (0, 1e20) fits
+    assert assess(x, y, training=Training(step=0.1)).fact("interpolating").answer is Answer.CANNOT_BE_CHECKED
+    x[1, 1] = 0.0
+    assert assess(x, y, training=Training(step=0.1)).fact("interpolating").answer is Answer.VIOLATED
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_designs_whose_squares_leave_float64(scale):
+    with pytest.raises(InvalidInput, match="Rescale"):
+        assess(scale * np.eye(2), np.ones(2), training=Training(step=0.1))
+    with pytest.raises(InvalidInput, match="Rescale"):
+        assess(scale * np.eye(2), training=Training(step=0.1, loss="logistic"))
+
+
+def test_a_metric_changes_no_solution():
+    x, y = np.eye(2, 3), np.array([1.0, -1.0])
+    found = assess(x, y, training=Training(step=0.1, metric=np.array([1e-100, 2.0, 1.0])))
+    assert found.fact("interpolating").holds
+    assert found.fact("clear rank").answer is Answer.CANNOT_BE_CHECKED
+    assert found.law is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ from ....theory.errors import InvalidInput
 from ....theory.statements.implicit_bias.max_margin import LOGIT_MAXMARGIN
 from ....theory.validation import finite
 from ...result import ByBudget, Check, Control, Result, Run
-from ..problems import sum_of_squares
+from ..problems import rational, sum_of_squares
 from ..separable_problems import (
     balls_of,
     exact_separator,
@@ -158,7 +159,7 @@ def random_setting(seed: int) -> SeparableSetting:
     return SeparableSetting(design, initial, step, (1, 10, 100, 1000, 5000))
 
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(6))), standard=tuple(map(random_setting, range(60))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(6))), standard=lambda: tuple(map(random_setting, range(60))))
 ROUNDING = 1e-10  # 5000 steps of float64, each within 2^-50 of its margins, move a margin by less
 
 
@@ -199,7 +200,9 @@ def least_norm_fit(s: SeparableSetting, p: MarginPrediction) -> Mapping[str, Any
 
 def sample(rng: np.random.Generator) -> SeparableSetting:
     design = random_separable(rng, examples=int(rng.integers(1, 6)), parameters=int(rng.integers(1, 5)))
-    return SeparableSetting(design, np.zeros(design.shape[1]), 0.1, (1,))
+    initial = rng.normal(size=design.shape[1]) / np.linalg.norm(design, axis=1).max()
+    step = guaranteed_descent_step(design, initial) * float(rng.uniform(0.1, 1))
+    return SeparableSetting(design, initial, step, (1, 3, 10_000, 10**12))
 
 
 def last_steps(s: SeparableSetting) -> list[arb]:
@@ -208,21 +211,70 @@ def last_steps(s: SeparableSetting) -> list[arb]:
     dual = [fmpq(0)] * len(s.design)
     for n, alpha in zip(found.support, found.dual.entries(), strict=True):
         dual[n] = alpha
-    return [*balls_of(found.weights.entries()), *balls_of(dual), 1 / arb(sum_of_squares(found.weights)).sqrt()]
+    margin = 1 / arb(sum_of_squares(found.weights)).sqrt()
+    return [*balls_of(found.weights.entries()), *balls_of(dual), margin, *margin_bounds(s, margin)]
+
+
+def margin_bounds(s: SeparableSetting, margin: arb) -> list[arb]:
+    """1 - C/log(1/L_0 + eta gamma^2 t/2), or what Cauchy-Schwarz says."""
+    x, start = rational(s.design), rational(s.initial[:, None])
+    loss = sum(((-arb(m)).exp() for m in (x * start).entries()), arb(0))
+    squares = [arb(sum_of_squares(rational(row[:, None]))) for row in s.design]
+    longest = squares[0]
+    for square in squares[1:]:
+        longest = longest.max(square)
+    constant = margin * arb(sum_of_squares(start)).sqrt() + loss.log() + arb(s.step) * longest * loss
+    found = []
+    for t in s.times:
+        log = (1 / loss + arb(s.step) * margin * margin * t / 2).log()
+        least = -longest.sqrt() / margin
+        found.append((1 - constant / log).max(least) if log > 0 else least)
+    return found
 
 
 def read(p: MarginPrediction) -> np.ndarray:
-    return np.concatenate([p.weights, p.dual, [p.margin]])
+    return np.concatenate([p.weights, p.dual, [p.margin], p.relative_margin])
 
 
 def shipped(s: SeparableSetting) -> np.ndarray:
     found = max_margin(s.design)
-    return np.concatenate([found.weights, found.dual, [found.margin]])
+    bound = relative_margin_bound(s.design, s.initial, step=s.step, time=s.times, margin=found.margin)
+    return np.concatenate([found.weights, found.dual, [found.margin], bound])
 
 
 def width(s: SeparableSetting) -> np.ndarray:
     # one rounding each; the margin adds the sum of up to N rounded terms, a root and a division
-    return np.array([2.0**-53] * sum(s.design.shape) + [(len(s.design) + 3) * 2.0**-53])
+    u, (n, p), values = 2.0**-53, s.design.shape, shipped(s)
+    return np.concatenate(
+        [np.full(n + p, u), [(n + 3) * u], bound_error(s, values[n + p]) / np.abs(values[n + p + 1 :])]
+    )
+
+
+def bound_error(s: SeparableSetting, margin: float) -> np.ndarray:
+    """Of the bound on the relative margin, absolute: margins at the start err by gamma_p |x| |w_0|, and the loss by that in its exponents."""
+    u, (n, p) = 2.0**-53, s.design.shape
+    loss = float(np.exp(-s.design @ s.initial).sum())
+    longest = float(np.linalg.norm(s.design, axis=1).max())
+    of_loss = ((p + 2) * float((np.abs(s.design) @ np.abs(s.initial)).max()) + n + 3) * u
+    path, curved = margin * float(np.linalg.norm(s.initial)), s.step * longest**2 * loss
+    of_constant = (n + p + 8) * u * path + of_loss + 2 * u * abs(math.log(loss)) + curved * (of_loss + (2 * p + 8) * u)
+    logs = np.log(1 / loss + s.step * margin**2 * np.array(s.times) / 2)
+    constant, known = path + math.log(loss) + curved, np.where(logs > 0, logs, 1.0)
+    of_log = of_loss + (2 * n + 12) * u + u * np.abs(logs)
+    ratio = (of_constant + 4 * u * abs(constant)) / known + abs(constant) * of_log / known**2 + 2 * u
+    bound = np.where(logs > 0, 1 - constant / known, -np.inf)
+    return np.where(bound > -longest / margin, ratio, (n + p + 8) * u * longest / margin)
+
+
+def without_curvature(s: SeparableSetting) -> np.ndarray:
+    """C = gamma ||w_0|| + log L_0."""
+    right, (n, p) = shipped(s), s.design.shape
+    loss, margin = float(np.exp(-s.design @ s.initial).sum()), right[n + p]
+    logs = np.log(1 / loss + s.step * margin**2 * np.array(s.times) / 2)
+    right[n + p + 1 :] += np.where(
+        logs > 0, s.step * float((s.design**2).sum(axis=1).max()) * loss / np.where(logs > 0, logs, 1), 0
+    )
+    return right
 
 
 FORMULA = Formula(expression=last_steps, shipped=shipped, read=read, sample=sample, width=width, count=60)
@@ -251,6 +303,8 @@ CHECKS = (
         controls=(
             Control("off by 1e-14", {"claim": replace(FORMULA, shipped=lambda s: (1 + 1e-14) * shipped(s))}),
             Control("X^+ 1, every row supporting", {"claim": replace(FORMULA, shipped=lambda s: np.concatenate([np.linalg.pinv(s.design) @ np.ones(len(s.design)), shipped(s)[s.design.shape[1] :]]))}),
+            Control("bound with gamma^2 t", {"claim": replace(FORMULA, shipped=lambda s: shipped(replace(s, times=tuple(2 * t for t in s.times))))}),
+            Control("bound without eta B^2 L", {"claim": replace(FORMULA, shipped=without_curvature)}),
         ),
     ),
 )  # fmt: skip

@@ -139,10 +139,9 @@ def setting(seed: int) -> MiniBatchSetting:
     )
 
 
-FIRST = setting(1)
 SETTINGS = ByBudget(
-    quick=(FIRST, replace(setting(2), replacement=False, batch=1)),
-    standard=(*map(setting, range(6)), *(replace(setting(k), replacement=False, batch=1) for k in range(4))),
+    quick=lambda: (setting(1), replace(setting(2), replacement=False, batch=1)),
+    standard=lambda: (*map(setting, range(6)), *(replace(setting(k), replacement=False, batch=1) for k in range(4))),
 )
 
 

@@ -146,8 +146,8 @@ def predict(s: SeparableSetting) -> ResidualPrediction:
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(4))), standard=tuple(map(random_setting, range(12))))
-FLOWS = ByBudget(quick=tuple(map(flow_setting, range(4))), standard=tuple(map(flow_setting, range(12))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(4))), standard=lambda: tuple(map(random_setting, range(12))))
+FLOWS = ByBudget(quick=tuple(map(flow_setting, range(4))), standard=lambda: tuple(map(flow_setting, range(12))))
 BOTH = ByBudget(quick=({"method": "DOP853"}, {"method": "LSODA"}))
 EXPONENTS = ByBudget(quick=tuple(map(exponent_setting, range(4))))
 
@@ -258,7 +258,7 @@ CHECKS = (
     Check(
         "two estimates of the separator",
         Agreement("convergence", relative=0.1),
-        settings=ByBudget(quick=SETTINGS.quick[:2], standard=SETTINGS.of("standard")),
+        settings=ByBudget(quick=SETTINGS.quick[:2], standard=lambda: SETTINGS.of("standard")),
         experiment=descend,
         compare=compare_estimators,
         controls=(
