@@ -114,11 +114,19 @@ def regression(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.
     return tuple(torch.randn(3, k, generator=generator, dtype=torch.float64).to(dtype) for k in (2, 1))
 
 
-@pytest.mark.parametrize("parametrisation", ["sp", "ntp", "mup"])
-def test_an_ibvi_posterior_of_a_linear_model(parametrisation):
+@pytest.mark.parametrize(
+    ("parametrisation", "reduction"), [("sp", "mean"), ("sp", "sum"), ("ntp", "mean"), ("mup", "mean")]
+)
+def test_an_ibvi_posterior_of_a_linear_model(parametrisation, reduction):
     x, y = regression()
     config = ibvi.IBVIConfig(
-        "gaussian", **SETTINGS, expectation="exact", parametrisation=parametrisation, learning_rate=0.2, epochs=60
+        "gaussian",
+        **SETTINGS,
+        expectation="exact",
+        parametrisation=parametrisation,
+        learning_rate=0.2 if reduction == "mean" else 0.07,
+        reduction=reduction,
+        epochs=60,
     )
     posterior = ibvi.fit(head(), (x, y), config, seed=0, device="cpu")
     found = report(posterior, (x, y))
@@ -127,7 +135,12 @@ def test_an_ibvi_posterior_of_a_linear_model(parametrisation):
     assert found.measured[-1].step == 60
     assert found.measured[-1].to_limit < found.measured[0].to_limit
     # a posterior that claims another rate is found out
-    for wrong in ({"learning_rate": 0.2001}, {"momentum": 0.8999}, {"epochs": 61}, {"covariance_scale": 1.001}):
+    for wrong in (
+        {"learning_rate": config.learning_rate * 1.0005},
+        {"momentum": 0.8999},
+        {"epochs": 61},
+        {"covariance_scale": 1.001},
+    ):
         lying = replace(posterior, config=replace(config, **wrong))
         assert report(lying, (x, y)).agrees is False
 

@@ -92,6 +92,9 @@ def test_w2_keeps_at_least_as_much_variance_and_exactly_as_much_iff_the_prior_re
     block = p @ mixed @ p + (np.eye(len(p)) - p) @ mixed @ (np.eye(len(p)) - p)
     kind = GaussianLaw(prior.mean, block)
     assert is_row_invariant(x, kind)
+    # a mixing of 1e-9 is far above the rounding of problems like these
+    size = 1e-9 * np.linalg.norm(block) * np.linalg.cond(x)
+    assert not is_row_invariant(x, GaussianLaw(prior.mean, block + size * p @ mixed @ (np.eye(len(p)) - p)))
     same = covariance(regression_limit(x, y, kind)) - covariance(noise_free_posterior(x, y, kind))
     assert np.abs(same).max() <= 1e-10 * np.linalg.norm(block) ** 2 * np.linalg.cond(x @ block) ** 2
 
