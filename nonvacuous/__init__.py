@@ -29,6 +29,7 @@ PUBLIC_NAMES = {
     "wide_networks": ("nonvacuous.numerics.wide_networks", None),
     "kernel_regression": ("nonvacuous.kernel_regression", None),
     "implicit_bias": ("nonvacuous.implicit_bias", None),
+    "metrics": ("nonvacuous.numerics.metrics", None),
     "empirical_ntk": ("nonvacuous.numerics.empirical_ntk", "empirical_ntk"),
     "catalogue": ("nonvacuous.proofs.catalogue", "CATALOGUE"),
 }

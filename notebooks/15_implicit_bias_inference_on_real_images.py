@@ -28,7 +28,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML, display
-from scipy import ndimage
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -107,78 +106,51 @@ assert nv.methods.ibvi.caveats(posterior)  # a network is never without
 
 
 # %%
-def plain_network(seed):
-    torch.manual_seed(seed)
-    model = network()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
-    steps = EPOCHS * -(-900 // 128)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(900).split(128):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(model(x[train][batch]), y[train][batch]).backward()
-            optimiser.step()
-            schedule.step()
-    return model
+members = nv.methods.sgd_ensemble
+plain = members.SGDEnsembleConfig("softmax", members=MEMBERS, epochs=EPOCHS, learning_rate=0.03)
 
 
-def best_temperature(logits, labels):
-    grid = torch.logspace(-1, 1, 81)
-    losses = torch.stack([nn.functional.cross_entropy(logits / t, labels) for t in grid])
-    return float(grid[losses.argmin()])
-
-
-def spoiled(kind, seed=0):
-    stack, draws = x[test].numpy().reshape(-1, 8, 8), np.random.default_rng(seed)
-    changed = {
-        "clean": lambda a: a,
-        "noise": lambda a: a + 0.3 * draws.standard_normal(a.shape),
-        "blur": lambda a: ndimage.gaussian_filter(a, (0, 1.0, 1.0)),
-        "rotation": lambda a: ndimage.rotate(a, 30, axes=(2, 1), reshape=False, order=1),
-        "contrast": lambda a: 0.4 * a + 0.3,
-    }[kind](stack)
-    return torch.as_tensor(np.clip(changed, 0, 1).reshape(-1, 64), dtype=torch.float32)
+def spoiled(kind, seed=0, severity=3):
+    """The test images, spoiled; `corrupt` takes images of values in [0, 1]."""
+    if kind == "clean":
+        return x[test]
+    changed = nv.metrics.corrupt(x[test].numpy().reshape(-1, 8, 8), kind, severity, seed=seed)
+    return torch.as_tensor(changed.reshape(-1, 64), dtype=torch.float32)
 
 
 def scores(probabilities, labels):
     """Error, negative log-likelihood, calibration error (15 equal bins of confidence)."""
-    confidence, guess = probabilities.max(dim=1)
-    right = (guess == labels).double()
-    nll = -probabilities.gather(1, labels[:, None]).clamp_min(1e-30).log().mean()
-    bins = (confidence * 15).clamp(max=14.999).long()
-    gaps = [
-        ((bins == b).double().mean() * (right[bins == b].mean() - confidence[bins == b].mean()).abs())
-        for b in bins.unique()
-    ]
-    return float(1 - right.mean()), float(nll), float(sum(gaps))
+    given = probabilities.numpy(), labels.numpy()
+    return nv.metrics.error_rate(*given), nv.metrics.log_loss(*given), nv.metrics.expected_calibration_error(*given)
 
 
 KINDS = ("clean", "noise", "blur", "rotation", "contrast")
 METHODS = ("plain", "temperature", "ensemble", "IBVI")
 found = {(m, k): [] for m in METHODS for k in KINDS}
 for seed in range(SEEDS):
-    models = [plain_network(100 * seed + k) for k in range(MEMBERS)]
+    ensemble = members.fit(network(), (x[train], y[train]), plain, seed=seed, device="cpu")
     trained = nv.methods.ibvi.fit(network(), (x[train], y[train]), settings, seed=seed, device="cpu")
-    with torch.no_grad():
-        temperature = best_temperature(models[0](x[held_out]), y[held_out])
-        for kind in KINDS:
-            inputs = spoiled(kind, seed)
-            each = torch.stack([model(inputs).softmax(dim=1) for model in models])
-            mixed = nv.methods.ibvi.predict(trained, inputs)
-            draws = nv.methods.ibvi.sample(trained, inputs, 32, seed=seed).softmax(dim=-1)
-            chances = {
-                "plain": each[0],
-                "temperature": (models[0](inputs) / temperature).softmax(dim=1),
-                "ensemble": each.mean(dim=0),
-                "IBVI": mixed.probs,
-            }
-            for name, probabilities in chances.items():
-                found[name, kind].append(scores(probabilities, y[test]))
-            # Jensen, for the ensemble and for the draws; rounding in float32
-            singles = [scores(p, y[test])[1] for p in each]
-            assert scores(each.mean(dim=0), y[test])[1] <= np.mean(singles) + 1e-5
-            assert scores(draws.mean(dim=0), y[test])[1] <= np.mean([scores(p, y[test])[1] for p in draws]) + 1e-5
-            assert (chances["plain"].argmax(dim=1) == chances["temperature"].argmax(dim=1)).double().mean() > 0.999
+    first = members.member(ensemble, 0)
+    scaling = nv.methods.temperature_scaling.TemperatureScalingConfig()
+    scaled = nv.methods.temperature_scaling.fit(first, (x[held_out], y[held_out]), scaling, seed=seed, device="cpu")
+    for kind in KINDS:
+        inputs = spoiled(kind, seed)
+        averaged = members.predict(ensemble, inputs)
+        each = averaged.samples.softmax(dim=-1)
+        draws = nv.methods.ibvi.sample(trained, inputs, 32, seed=seed).softmax(dim=-1)
+        chances = {
+            "plain": each[0],
+            "temperature": nv.methods.temperature_scaling.predict(scaled, inputs).probs,
+            "ensemble": averaged.probs,
+            "IBVI": nv.methods.ibvi.predict(trained, inputs).probs,
+        }
+        for name, probabilities in chances.items():
+            found[name, kind].append(scores(probabilities, y[test]))
+        # Jensen, for the ensemble and for the draws; rounding in float32
+        singles = [scores(p, y[test])[1] for p in each]
+        assert found["ensemble", kind][-1][1] <= np.mean(singles) + 1e-5
+        assert scores(draws.mean(dim=0), y[test])[1] <= np.mean([scores(p, y[test])[1] for p in draws]) + 1e-5
+        assert (chances["plain"].argmax(dim=1) == chances["temperature"].argmax(dim=1)).double().mean() > 0.999
 
 rows = []
 for kind in KINDS:
@@ -210,7 +182,8 @@ assert np.mean(found["plain", "noise"], axis=0)[0] >= np.mean(found["plain", "cl
 
 # %% [markdown]
 # Read it with care: small images, one architecture, few seeds, settings that were not tuned for any of the four. It says how to make such a table, with
-# paired seeds, and not who wins in general.
+# paired seeds, and not who wins in general. On larger images, with eight methods, learning rates chosen on validation images and three seeds, 16 of
+# the 18 outcomes that the literature made us expect were undecided (`benchmarks/records/image_comparison_standard.md`).
 #
 # ## 4. A temperature that scales the noise
 #
@@ -240,7 +213,7 @@ assert ratio.max() - ratio.min() < 1e-3 * ratio.max()  # the same draws, divided
 
 # %%
 def entropy(probabilities):
-    return float(-(probabilities * probabilities.clamp_min(1e-30).log()).sum(dim=1).mean())
+    return float(nv.metrics.entropy(probabilities.numpy()).mean())
 
 
 lengths = (5, 20, 80) if SMALL else (5, 20, 80, 320, 1280)

@@ -71,6 +71,22 @@ METHODS: tuple[Method, ...] = (
         theorems=(),
         extra="torch",
     ),
+    Method(
+        name="sgd_ensemble",
+        title="Ensemble of plain networks trained by mini-batch SGD, for classes and regression; one member is the plain network",
+        module="sgd_ensemble",
+        config="SGDEnsembleConfig",
+        theorems=("ib.ensemble_equiv", "ib.class_ensemble", "ib.ls_sgd", "ib.mup_cov"),
+        extra="torch",
+    ),
+    Method(
+        name="last_layer_laplace",
+        title="Laplace approximation of a classifier's last layer, full Gauss-Newton matrix, prior precision by evidence",
+        module="last_layer_laplace",
+        config="LastLayerLaplaceConfig",
+        theorems=("fs.lla_posterior",),
+        extra="torch",
+    ),
 )
 
 

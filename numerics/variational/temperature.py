@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ...theory.errors import InvalidInput
 from .losses import Likelihood
+from .search import minimum
 
 REACH = math.log(1e3)  # temperatures are sought between 1/1000 and 1000
 GRID = 121
@@ -44,25 +45,10 @@ def fit_temperature(likelihood: Likelihood, outputs: Float[Tensor, "draws inputs
     def value(t: float) -> float:
         return negative_log_likelihood(likelihood, outputs, y, math.exp(t))
 
-    points = [REACH * (2 * k / (GRID - 1) - 1) for k in range(GRID)]
-    values = [value(t) for t in points]
-    best = min(range(GRID), key=values.__getitem__)
-    if best in (0, GRID - 1):
+    best = minimum(value, -REACH, REACH, grid=GRID, width=WIDTH)
+    if best is None:
         raise InvalidInput(
             f"No temperature between {math.exp(-REACH):g} and {math.exp(REACH):g} is best on these {len(y)} labels.",
             "Use more held-out data: predictions that are all right, or all alike, have no best temperature.",
         )
-    low, high = points[best - 1], points[best + 1]
-    ratio = (math.sqrt(5) - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    f_left, f_right = value(left), value(right)
-    while high - low > WIDTH:
-        if f_left <= f_right:
-            high, right, f_right = right, left, f_left
-            left = high - ratio * (high - low)
-            f_left = value(left)
-        else:
-            low, left, f_left = left, right, f_right
-            right = low + ratio * (high - low)
-            f_right = value(right)
-    return math.exp((low + high) / 2)
+    return math.exp(best)

@@ -51,6 +51,15 @@ CONFIGS = {
         {"likelihood": "softmax", "epochs": 3, "covariance": "full", "layers": ["0"]},
     ],
     "temperature_scaling": [{"likelihood": "softmax"}],
+    "sgd_ensemble": [
+        {"likelihood": "gaussian", "noise_variance": 0.1, "epochs": 2, "batch_size": 4},
+        {"likelihood": "softmax", "epochs": 2, "members": 4, "parametrisation": "mup"},
+        {"likelihood": "softmax", "epochs": 2, "members": 4, "start": "reset", "parametrisation": "ntp"},
+    ],
+    "last_layer_laplace": [
+        {"samples": 50, "likelihood": "softmax"},
+        {"likelihood": "softmax", "prior_precision": 2.0, "link": "probit"},
+    ],
 }
 CASES = [(method, choice) for method in METHODS for choice in CONFIGS.get(method.name, [])]
 EACH = pytest.mark.parametrize(("method", "choice"), CASES, ids=lambda value: getattr(value, "name", None))
