@@ -36,6 +36,7 @@ from .numerics.implicit_bias.least_squares import (
     row_space,
     spectral_filter,
 )
+from .numerics.implicit_bias.linearised import excess_over_posterior, linearised_law
 from .numerics.implicit_bias.max_margin import MaxMargin, absorb_labels, max_margin
 from .numerics.implicit_bias.metric import metric_limit, metric_path, oblique_projector
 from .numerics.implicit_bias.metric_regression import (
@@ -113,6 +114,7 @@ __all__ = [
     "ensemble_flow_law",
     "ensemble_law",
     "every_row_supports",
+    "excess_over_posterior",
     "expected_hessian",
     "expected_loss",
     "fastest_step",
@@ -137,6 +139,7 @@ __all__ = [
     "law_at_time",
     "law_rounding_floor",
     "limit_remainder",
+    "linearised_law",
     "log_difference",
     "max_margin",
     "mean_field_posterior",

@@ -12,7 +12,7 @@ import secrets
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -183,8 +183,13 @@ def _file(name: str) -> Path | None:
 
 
 def _own_file(name: str) -> Path | None:
+    return _found_below(name, tuple(sys.modules[PACKAGE].__path__))
+
+
+@functools.cache
+def _found_below(name: str, folders: tuple[str, ...]) -> Path | None:
     parts = name.split(".")[1:]
-    for folder in sys.modules[PACKAGE].__path__:
+    for folder in folders:
         base = Path(folder).joinpath(*parts)
         for candidate in (base.with_suffix(".py"), base / "__init__.py"):
             if parts and candidate.is_file():
@@ -204,13 +209,25 @@ def _whole_package() -> tuple[str, ...]:
     return tuple(found)
 
 
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, however deep: imports are nothing else, and expressions are most of a tree."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inside = getattr(node, name, ())
+            if isinstance(inside, list):  # a lambda's body and a conditional expression's are not
+                stack.extend(inside)
+
+
 @functools.cache
 def _imports(name: str, path: Path) -> tuple[str, ...]:
     """Modules that the source of `name` imports anywhere and that count."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
     whole = False
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = {alias.name for alias in node.names}
             whole |= PACKAGE in names

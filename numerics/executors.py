@@ -21,11 +21,27 @@ def pool(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], jobs: i
     from joblib import Parallel, delayed
 
     # one BLAS/torch thread a worker: on few cores more threads make each other wait
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
+    parallel = Parallel(
+        n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1, initializer=_let_libraries_in
+    )
     with _single_threaded(), warnings.catch_warnings():
         # joblib replaces a worker whose memory grew (torch, a large population) and says so; nothing is lost by it
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
         yield from parallel(delayed(function)(*task) for task in tasks)
+
+
+GROWTH = 1_000_000_000  # bytes by which a worker may grow
+
+
+def _let_libraries_in() -> None:
+    """In a new worker: PyTorch and its compiler alone take more than the 300 MB by which a worker may grow before joblib replaces it.
+
+    The next one would only import them again, four seconds each time. Without the setting it does, and nothing is lost.
+    """
+    from joblib.externals.loky import process_executor
+
+    if hasattr(process_executor, "_MAX_MEMORY_LEAK_SIZE"):
+        process_executor._MAX_MEMORY_LEAK_SIZE = GROWTH
 
 
 class _single_threaded:

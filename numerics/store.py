@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -34,7 +35,7 @@ class Spec:
     device: str
     code: str
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         from .digests import content_digest
 
@@ -57,8 +58,11 @@ def prepare(folder: Path) -> None:
         ) from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path` and rename: a reader sees the old file or the new one, never half of one."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write to a temporary name beside `path` and rename: a reader sees the old file or the new one, never half of one.
+
+    durable: whether to wait until the disk has it. What is cheap to make again and tells when it is damaged need not.
+    """
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +70,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~umask())  # mkstemp's 0600 would hide a report from the web server it is copied to
         os.replace(temporary, path)
         temporary = None
@@ -98,7 +103,8 @@ def write_rows(folder: Path, spec: Spec, rows: Mapping[str, NDArray[Any]], prove
     table = table.replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    write_atomically(spec.path(folder), sink.getvalue().to_pybytes())
+    # a file that a power cut leaves damaged does not match its digest, and is measured again
+    write_atomically(spec.path(folder), sink.getvalue().to_pybytes(), durable=False)
 
 
 def _content(table: pa.Table) -> bytes:
@@ -129,7 +135,8 @@ def read_rows(folder: Path, spec: Spec) -> Rows | None:
 def _sound_table(path: Path) -> pa.Table | None:
     """The table of a file whose values are those that were written, or None."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # `read_table` would set up a data set first
+            table = file.read(use_threads=False)
         return table if table.schema.metadata[b"content"] == _content(table) else None
     except PermissionError as error:
         raise StorageError(
@@ -146,7 +153,7 @@ def sound_rows(path: Path) -> bool:
 
 def read_provenance(folder: Path, spec: Spec) -> dict[str, Any]:
     """Who measured the rows: version, git state, device, libraries, seconds, peak memory."""
-    return dict(json.loads(pq.read_schema(spec.path(folder)).metadata[b"nonvacuous"]))
+    return dict(json.loads(pq.read_metadata(spec.path(folder)).metadata[b"nonvacuous"]))
 
 
 def has_rows(folder: Path, spec: Spec) -> bool:

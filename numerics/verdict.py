@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from flint import arb, ctx
-from scipy.stats import binom, chi2
+from scipy.special import chdtrc
 
 from .claims import (
     Agreement,
@@ -76,20 +76,27 @@ def judge_formula(
 ) -> Outcome:
     """Random settings: the 50-digit value against the shipped function and against `predict`.
 
-    `known` keeps the exact values between a check and its controls, which see the same settings.
+    `known` keeps settings, exact values and widths between a check and its controls, which see the same settings: a generator
+    in the same state draws them.
     """
     known = {} if known is None else known
     exact_values = known.setdefault((claim.expression, claim.sample, claim.count), [])
+    settings = known.setdefault((claim.sample, claim.count), [])
+    allowances = known.setdefault((claim.width, claim.sample, claim.count), [])
     statistic, widest, sign_errors, values, vague = 0.0, 0.0, 0, 0, False
     worst_setting: Any = None
     errors: list[float] = []
     widths: list[float] = []
     for index in range(claim.count):
-        setting = claim.sample(rng)
+        if index == len(settings):
+            settings.append(claim.sample(rng))
+        setting = settings[index]
         candidates = [np.atleast_1d(np.asarray(claim.shipped(setting), dtype=np.float64)).ravel()]
         if not shipped_only:
             candidates.append(np.atleast_1d(np.asarray(claim.read(predict(setting)), dtype=np.float64)).ravel())
-        width = np.atleast_1d(np.asarray(claim.width(setting), dtype=np.float64)).ravel()
+        if index == len(allowances):
+            allowances.append(np.atleast_1d(np.asarray(claim.width(setting), dtype=np.float64)).ravel())
+        width = allowances[index]
         if not (np.isfinite(width).all() and (width >= 0).all()):
             raise ValueError(f"the width of a formula must be finite and not negative, not {width.tolist()}")
         with ctx.workdps(DIGITS):
@@ -211,6 +218,8 @@ def _agreement(claim: Agreement, evidence: Evidence) -> Outcome:
 
 def coverage_power(trials: int, delta: float) -> float:
     """Probability that `trials` samples refute a bound that really fails with probability 2 delta, at level alpha."""
+    from scipy.stats import binom  # takes half a second to import
+
     threshold = int(binom.isf(ALPHA, trials, delta)) + 1
     return float(binom.sf(threshold - 1, trials, min(1.0, 2 * delta)))
 
@@ -237,6 +246,8 @@ def _high_probability(claim: HighProbabilityBound, evidence: Evidence) -> Outcom
         parts.append(f"failure probability {evidence.failure:.12g} against delta {evidence.delta:g}")
         series["failure"] = evidence.failure
     if evidence.violations is not None and evidence.trials is not None:
+        from scipy.stats import binom
+
         tail = float(binom.sf(evidence.violations - 1, evidence.trials, evidence.delta))
         found = coverage_power(evidence.trials, evidence.delta)
         power = f"power {found:.3f} against 2 delta"
@@ -369,7 +380,7 @@ def _misfit(design: FloatArray, value: FloatArray, error: FloatArray) -> float:
         return 1.0
     scaled, target = design / error[:, None], value / error
     residual = target - scaled @ (np.linalg.pinv(scaled) @ target)
-    return float(chi2.sf(residual @ residual, freedom))
+    return float(chdtrc(freedom, residual @ residual))
 
 
 def _slope(size: FloatArray, value: FloatArray, error: FloatArray, top: int, z: float) -> tuple[float, float, int]:

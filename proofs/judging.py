@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..theory.derivation import STEP_FUNCTIONS, StepReplay, Uses, replay, step_k
 from ..theory.errors import InvalidInput
 from . import planning
 from .derivations import derive
-from .planning import Task, row_identities, specs, variants
+from .planning import Task, row_specs, specs
 from .result import Budget, Check, Result, functions_of
 
 SCHEMA_VERSION = 1
@@ -34,11 +34,10 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
     """Judge every check and control of a result from stored rows, replay its derivation, and write the verdict."""
     start = time.perf_counter()
     modules = resting_modules(result)
-    checks = [
-        _judge_check(out, result, check, budget, seed, device) for check in result.checks if check.runs_at(budget)
-    ]
-    rows = [spec for v in variants(result) for group in specs(result, v, budget, seed, device) for spec, *_ in group]
-    measured = [read_provenance(out, spec) for spec in {spec.identity: spec for spec in rows}.values()]
+    case = _Case(out, result, budget, seed, device)
+    checks = [_judge_check(case, check) for check in result.checks if check.runs_at(budget)]
+    rows = row_specs(result, budget, seed, device, case.specs)
+    measured = [read_provenance(out, spec) for spec in rows.values()]
     verdict = {
         "schema_version": SCHEMA_VERSION,
         "key": result.key,
@@ -57,7 +56,7 @@ def judge_result(out: Path, result: Result, budget: Budget, seed: int, device: s
         "seconds": round(sum(m["seconds"] for m in measured) + time.perf_counter() - start, 3),
         "peak_memory_mb": round(max([peak_memory_mb(), *(m["peak_memory_mb"] for m in measured)])),
         "provenance": environment(),
-        "rows": row_identities(result, budget, seed, device),
+        "rows": list(rows),
         "content": content_digest(result),
         "code": {"modules": list(modules), "digest": code_digest(modules)},
     }
@@ -70,7 +69,7 @@ def standing_verdict(out: Path, result: Result, budget: Budget, seed: int, devic
     try:
         found = dict(json.loads(verdict_path(out, result.key).read_text(encoding="utf-8")))
         stored = [found[name] for name in ("budget", "seed", "device", "content", "rows")]
-        wanted = [budget, seed, device, content_digest(result), row_identities(result, budget, seed, device)]
+        wanted = [budget, seed, device, content_digest(result), list(row_specs(result, budget, seed, device))]
         same = stored == wanted and found["code"]["digest"] == code_digest(resting_modules(result))
         return found if same and _machine(found["provenance"]) == _machine(environment()) else None
     except (OSError, ValueError, KeyError, TypeError):  # absent, damaged or of another version: judged again
@@ -91,14 +90,27 @@ def verdict_path(out: Path, key: str) -> Path:
     return out / "verdicts" / f"{key}.json"
 
 
-def _judge_check(out: Path, result: Result, check: Check, budget: Budget, seed: int, device: str) -> dict[str, Any]:
-    known: dict[Any, Any] = {}
-    outcome = _rule(out, result, check, budget, seed, device, known, mutated=False)
+@dataclass(frozen=True)
+class _Case:
+    """One result before the judge, with what its checks and controls share: specs, rows and exact values are found once."""
+
+    out: Path
+    result: Result
+    budget: Budget
+    seed: int
+    device: str
+    specs: planning.Known = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+    formulas: dict[Any, Any] = field(default_factory=dict)
+
+
+def _judge_check(case: _Case, check: Check) -> dict[str, Any]:
+    outcome = _rule(case, check, mutated=False)
     controls: list[dict[str, Any]] = []
     for control in check.controls:
         # a mutated shipped function is judged alone: the unmutated `predict` would pass beside it
         mutated = "claim" in control.changes and "predict" not in control.changes
-        found = _rule(out, result, control.apply(check), budget, seed, device, known, mutated=mutated)
+        found = _rule(case, control.apply(check), mutated=mutated)
         controls.append(
             {"name": control.name, "verdict": found.ruling, "statistic": found.statistic, "detail": found.detail}
         )
@@ -122,26 +134,16 @@ def _judge_check(out: Path, result: Result, check: Check, budget: Budget, seed: 
     }
 
 
-def _rule(
-    out: Path,
-    result: Result,
-    check: Check,
-    budget: Budget,
-    seed: int,
-    device: str,
-    known: dict[Any, Any],
-    *,
-    mutated: bool,
-) -> Outcome:
-    predict = check.predict or result.predict
+def _rule(case: _Case, check: Check, *, mutated: bool) -> Outcome:
+    predict = check.predict or case.result.predict
     if isinstance(check.claim, Formula):
-        return judge_formula(
-            check.claim, predict, generator(seed, result.key, "formula"), shipped_only=mutated, known=known
-        )
+        rng = generator(case.seed, case.result.key, "formula")
+        return judge_formula(check.claim, predict, rng, shipped_only=mutated, known=case.formulas)
     assert check.compare is not None
     outcomes = []
-    for setting, tasks in zip(check.settings.of(budget), specs(result, check, budget, seed, device), strict=True):
-        rows = _collect(out, tasks)
+    groups = specs(case.result, check, case.budget, case.seed, case.device, case.specs)
+    for setting, tasks in zip(check.settings.of(case.budget), groups, strict=True):
+        rows = _collect(case, tasks)
         outcomes.append(judge(check.claim, check.compare(setting, predict(setting), rows)))
     decisive = max(outcomes, key=lambda o: (("supported", "inconclusive", "refuted").index(o.ruling), o.statistic))
     if len(outcomes) == 1:
@@ -155,16 +157,17 @@ def _rule(
     )
 
 
-def _collect(out: Path, tasks: Sequence[Task]) -> Rows:
-    """The rows of all blocks of one setting, one after the other; entries of the block become columns."""
+def _collect(case: _Case, tasks: Sequence[Task]) -> Rows:
+    """The rows of all blocks of one setting, one after the other, copied; entries of the block become columns."""
     parts = []
     for spec, _, _, run in tasks:
-        rows = read_rows(out, spec)
+        rows = case.rows.get(spec.identity) or read_rows(case.out, spec)
         if rows is None:
             raise InvalidInput(
-                f"Rows of {spec.key} are not in {out}: the code was edited, or the folder changed, during the run.",
+                f"Rows of {spec.key} are not in {case.out}: the code was edited, or the folder changed, during the run.",
                 "Run the verification again.",
             )
+        case.rows[spec.identity] = rows
         length = len(next(iter(rows.values())))
         parts.append({**{name: np.repeat(np.asarray(value), length) for name, value in run.block.items()}, **rows})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
@@ -190,7 +193,7 @@ def _replayed(out: Path, result: Result) -> list[StepReplay]:
     except (OSError, ValueError, TypeError):
         pass
     steps = [replay(step) for step in result.derivation]
-    write_atomically(path, json.dumps([asdict(step) for step in steps]).encode())
+    write_atomically(path, json.dumps([asdict(step) for step in steps]).encode(), durable=False)
     return steps
 
 

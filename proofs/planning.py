@@ -13,6 +13,7 @@ from ..theory.errors import UnknownKey, did_you_mean
 from .result import Budget, Check, Result, Run
 
 Task = tuple[Spec, Any, Any, Run]
+Known = dict[tuple[int, int, int], list[list[Task]]]  # specs by the identity of experiment, settings and plan
 
 
 def select(catalogue: Sequence[Result], names: Iterable[str] = ()) -> tuple[Result, ...]:
@@ -26,18 +27,35 @@ def select(catalogue: Sequence[Result], names: Iterable[str] = ()) -> tuple[Resu
     return tuple(r for r in catalogue if not wanted or r.key in wanted or r.statement.area in wanted)
 
 
-def specs(result: Result, check: Check, budget: Budget, seed: int, device: str) -> list[list[Task]]:
-    """For each setting of a check, the specs of its blocks. Checks and controls with the same experiment share rows."""
+def specs(
+    result: Result, check: Check, budget: Budget, seed: int, device: str, known: Known | None = None
+) -> list[list[Task]]:
+    """For each setting of a check, the specs of its blocks. Checks and controls with the same experiment share rows.
+
+    `known` keeps what was found for variants of this result, budget, seed and device: most differ in their prediction alone.
+    """
+    same = id(check.experiment), id(check.settings), id(check.plan)  # parts of `result`, which outlives `known`
+    if known is not None and same in known:
+        return known[same]
+    groups = _specs(result, check, budget, seed, device)
+    if known is not None:
+        known[same] = groups
+    return groups
+
+
+def _specs(result: Result, check: Check, budget: Budget, seed: int, device: str) -> list[list[Task]]:
     if check.experiment is None:
         return [[] for _ in check.settings.of(budget)]
     code = code_digest(source_modules([check.experiment]))
-    name = content_digest(check.experiment)
+    name, experiment = content_digest(check.experiment), label(check.experiment)
+    blocks = [(block, content_digest(dict(block))) for block in check.plan.of(budget)]
     groups = []
     for setting in check.settings.of(budget):
         tasks: list[Task] = []
-        for block in check.plan.of(budget):
-            identity = content_digest(setting), content_digest(dict(block))
-            run = Run(block, sub_seed(seed, result.key, label(check.experiment), *identity), device)
+        content = content_digest(setting)
+        for block, block_content in blocks:
+            identity = content, block_content
+            run = Run(block, sub_seed(seed, result.key, experiment, *identity), device)
             tasks.append(
                 (Spec(result.key, name, *identity, seed, run.dtype, device, code), check.experiment, setting, run)
             )
@@ -52,8 +70,9 @@ def missing_rows(
     missing: dict[str, dict[str, Task]] = {}
     reused: set[str] = set()
     for result in results:
+        known: Known = {}
         for variant in variants(result):
-            for task in (task for group in specs(result, variant, budget, seed, device) for task in group):
+            for task in (task for group in specs(result, variant, budget, seed, device, known) for task in group):
                 identity = task[0].identity
                 if identity in reused or identity in missing.get(result.key, ()):
                     continue  # shared by a check and its controls
@@ -69,12 +88,13 @@ def variants(result: Result) -> list[Check]:
     return [v for check in result.checks for v in (check, *(control.apply(check) for control in check.controls))]
 
 
-def row_identities(result: Result, budget: Budget, seed: int, device: str) -> list[str]:
-    """Every row file that the verdict rests on."""
+def row_specs(result: Result, budget: Budget, seed: int, device: str, known: Known | None = None) -> dict[str, Spec]:
+    """By identity, sorted, every row file that the verdict rests on."""
+    known = {} if known is None else known
     found = {
-        spec.identity
+        spec.identity: spec
         for v in variants(result)
-        for group in specs(result, v, budget, seed, device)
+        for group in specs(result, v, budget, seed, device, known)
         for spec, *_ in group
     }
-    return sorted(found)
+    return dict(sorted(found.items()))

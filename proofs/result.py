@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from ..theory.statement import Kind, Statement
 Budget = Literal["quick", "standard", "full"]
 BUDGETS: tuple[Budget, ...] = ("quick", "standard", "full")
 Block = Mapping[str, Any]
+Drawn = Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,33 @@ class Run:
 
 @dataclass(frozen=True)
 class ByBudget:
-    """Something for each budget; what is not given is that of the next smaller one."""
+    """Something for each budget; what is not given is that of the next smaller one.
 
-    quick: tuple[Any, ...]
-    standard: tuple[Any, ...] | None = None
-    full: tuple[Any, ...] | None = None
+    What takes time to draw is given as a function of nothing, called once, when it is first asked for: importing a proof is quick.
+    It must not come out empty.
+    """
+
+    quick: Any  # a tuple, as nearly always, or a function: read it with `of`
+    standard: tuple[Any, ...] | Drawn | None = None
+    full: tuple[Any, ...] | Drawn | None = None
 
     def of(self, budget: Budget) -> tuple[Any, ...]:
+        given = self._given(budget)
+        return _drawn(given) if callable(given) else given
+
+    def some(self, budget: Budget) -> bool:
+        """Whether the budget has anything, without drawing it."""
+        given = self._given(budget)
+        return callable(given) or bool(given)
+
+    def _given(self, budget: Budget) -> tuple[Any, ...] | Drawn:
         standard = self.quick if self.standard is None else self.standard
         return {"quick": self.quick, "standard": standard, "full": standard if self.full is None else self.full}[budget]
+
+
+@functools.cache
+def _drawn(draw: Drawn) -> tuple[Any, ...]:
+    return tuple(draw())
 
 
 @dataclass(frozen=True)
@@ -74,14 +94,14 @@ class Check:
     predict: Callable[[Any], Any] | None = None  # where it is not the result's
 
     def __post_init__(self) -> None:
-        if not isinstance(self.claim, Formula) and (self.compare is None or not self.settings.of("full")):
+        if not isinstance(self.claim, Formula) and (self.compare is None or not self.settings.some("full")):
             raise InvalidInput(
                 f"The check {self.name!r} has no settings or no `compare`.", "Only a Formula can do without."
             )
 
     def runs_at(self, budget: Budget) -> bool:
         """Whether this budget has anything for it."""
-        return isinstance(self.claim, Formula) or bool(self.settings.of(budget))
+        return isinstance(self.claim, Formula) or self.settings.some(budget)
 
 
 @dataclass(frozen=True)

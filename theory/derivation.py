@@ -137,10 +137,29 @@ def _algebra(step: Algebra) -> tuple[bool, str]:
                     str(high - low)
                 ) + sympy.Rational(str(low))
             # two evaluations that do not share the normal form
+            if _agree(*_quick_values(left, right, point)):
+                continue
             a, b = (mpmath.mpmathify(sympy.N(side.subs(point), DIGITS)) for side in (left, right))
-            if abs(a - b) > mpmath.mpf(10) ** (10 - DIGITS) * (1 + abs(a) + abs(b)):
+            if not _agree(a, b):
                 return False, f"equation {index + 1} is off at {point}: {a} against {b}"
     return True, f"{len(equations)} equation(s), normal form 0 and {POINTS} points at {DIGITS} digits"
+
+
+def _quick_values(left: Any, right: Any, point: dict[Any, Any]) -> tuple[Any, Any]:
+    """Both sides evaluated without building the substituted expressions: some four times faster. NaN where SymPy cannot."""
+    import mpmath
+
+    try:
+        a, b = (mpmath.mpmathify(side.evalf(DIGITS, subs=point)) for side in (left, right))
+    except Exception:  # whatever it is, the exact substitution decides
+        return mpmath.nan, mpmath.nan
+    return a, b
+
+
+def _agree(a: Any, b: Any) -> bool:
+    import mpmath
+
+    return bool(abs(a - b) <= mpmath.mpf(10) ** (10 - DIGITS) * (1 + abs(a) + abs(b)))
 
 
 def _enclosure(step: Enclosure) -> tuple[bool, str]:

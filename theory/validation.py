@@ -84,6 +84,15 @@ def non_negative(name: str, value: Any) -> NDArray[np.float64]:
 
 def finite(name: str, value: Any, *, ndim: int | None = None) -> NDArray[np.float64]:
     """`value` as a float64 array without NaN or infinity."""
+    if (
+        type(value) is np.ndarray
+        and value.dtype == np.float64
+        and ndim in (None, value.ndim)
+        and np.isfinite(value).all()
+    ):
+        return value  # called millions of times with what is right already
+    if type(value) is float and not ndim and math.isfinite(value):
+        return np.asarray(value)
     array = float_array(name, value, ndim=ndim)
     if not np.isfinite(array).all():
         raise InvalidInput(f"{name} contains an infinity.", "Pass finite numbers.")

@@ -48,6 +48,13 @@ AREAS = {
         ("infinite_width",),
         6.0,  # most that train networks take longer
     ),
+    "implicit_bias": Area(
+        ("numerics/implicit_bias", "numerics/training", "numerics/variational"),
+        frozenset({"__init__"}),
+        "nonvacuous.proofs.implicit_bias:IMPLICIT_BIAS",
+        ("implicit_bias",),
+        6.0,
+    ),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 python tools/notebooks.py            full size, writes the .ipynb files
 python tools/notebooks.py --check    small setting, writes nothing, fails at the first error
+python tools/notebooks.py 07 12      only these
 
 Fails when it finds no notebook. A notebook sees its setting in the environment variable NONVACUOUS_NOTEBOOK ("small", "full").
 """
@@ -40,9 +41,16 @@ class NotebookError(Exception):
     """A notebook that could not be run, or whose outputs must not be saved."""
 
 
-def collect(folder: Path) -> list[Path]:
-    """The sources of the course in order. Raises `NotebookError` when there is none: a runner that runs nothing passes nothing."""
+def collect(folder: Path, starts: Sequence[str] = ()) -> list[Path]:
+    """The sources of the course in order, or those whose names begin in one of these ways.
+
+    Raises `NotebookError` when there is none: a runner that runs nothing passes nothing.
+    """
     found = sorted(folder.glob("[0-9]*.py"))
+    for start in starts:
+        if not any(path.name.startswith(start) for path in found):
+            raise NotebookError(f"no notebook {start}*.py in {folder}")
+    found = [path for path in found if path.name.startswith(tuple(starts) or "")]
     if not found:
         raise NotebookError(f"no notebook [0-9]*.py in {folder}")
     return found
@@ -117,11 +125,12 @@ def _require_presentable(path: Path, notebook: Any, scratch: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Execute the notebooks of the course.")
+    parser.add_argument("only", nargs="*", metavar="NN", help="how the names of those to run begin; all by default")
     parser.add_argument("--check", action="store_true", help="small setting; write nothing")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the notebooks are")
     options = parser.parse_args(arguments)
     try:
-        for path in collect(options.folder):
+        for path in collect(options.folder, options.only):
             start = time.perf_counter()
             print(f"[notebooks] {path.name} ({'small' if options.check else 'full'})", flush=True)
             notebook = execute(path, "small" if options.check else "full")

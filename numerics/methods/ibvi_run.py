@@ -48,6 +48,7 @@ def posterior_run(posterior: Any, data: Any) -> tuple[np.ndarray, np.ndarray, Tr
             "The posterior comes from a file, which does not hold its start.", "Report it where it was fitted."
         )
     design, offset, unit = _design(family, x)
+    _require_one_factor(family)
     step, metric, ratio = _steps(family, config, len(x))
     training = Training(
         step=step,
@@ -91,6 +92,16 @@ def _require_one_step_rule(config: IBVIConfig, examples: int) -> None:
         raise AssumptionViolated(
             f"The objective is the {config.expectation} of the expected loss.",
             "ib.class_logistic is about the expected loss itself; no theorem of the catalogue describes this training.",
+        )
+
+
+def _require_one_factor(family: Family) -> None:
+    """The theorems are about one factor over everything that is trained; rows of a factor that are held at 0 would move."""
+    seen = {name for layer in family.variational for name in layer.tensors}
+    if len(family.variational) > 1 or seen != set(family.network.random):
+        raise AssumptionViolated(
+            f"{len(family.variational)} layers have a factor, and {len(set(family.network.random) - seen)} trained tensors have none.",
+            "ib.regression_w2 and ib.ensemble_equiv are about one factor over all trained weights: train one layer.",
         )
 
 

@@ -28,6 +28,14 @@ def caveats(family: Family, objective: ExpectedLoss) -> tuple[Caveat, ...]:
                 "It is about models that are linear in their trained weights: for this network a guide, no guarantee.",
             )
         )
+    if len(family.variational) > 1:
+        found.append(
+            (
+                "ib.ensemble_equiv",
+                "Every layer has a factor and noise of its own: each is projected by its own features alone, which is no ensemble's law, not even "
+                "near the linearisation.",
+            )
+        )
     if isinstance(family.covariance, Diagonal):
         found.append(
             (

@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtr, gammainccinv, gammaincinv
-from scipy.stats import norm
+from scipy.special import chdtr, gammainccinv, gammaincinv, ndtri
 
 from ...theory.errors import InvalidInput
 from ...theory.validation import finite, non_negative, sample_size
@@ -69,7 +68,7 @@ def heads_needed(relative_error: float, *, alpha: float = 0.05) -> int:
             f"relative_error and alpha are {r:g} and {level:g}.",
             "Use [1e-4, 1) for the error and [1e-12, 1) for alpha.",
         )
-    z = float(norm.isf(level / 2))
+    z = float(-ndtri(level / 2))
     guess = 2 * (z / r) ** 2
     _require_exact_tails(guess, level)
     apart = (

@@ -13,6 +13,8 @@ from jaxtyping import Float
 
 from .problems import rational, sum_of_squares
 
+EXPONENT_SLACK = 1e-6  # what float64 may leave to the exact answer when designs are drawn
+
 
 def separable_design(
     rng: np.random.Generator, *, examples: int, parameters: int, distance: float = 0.1
@@ -97,8 +99,12 @@ def random_separable(
     """A separable design with generic support vectors, on request spanning and with a remainder of at least this exponent."""
     while True:
         design = separable_design(rng, examples=examples, parameters=parameters, distance=distance)
-        if spanning and examples <= parameters and (np.linalg.solve(design @ design.T, np.ones(examples)) <= 0).any():
-            continue  # independent rows span only if each of them supports; cheaper than the exact answer
+        if spanning and examples <= parameters:
+            # independent rows span only if each of them supports, so that alpha solves a system: cheaper than the exact answer
+            gram = design @ design.T
+            alpha = np.linalg.solve(gram, np.ones(examples))
+            if (alpha <= 0).any() or np.linalg.eigvals(alpha[:, None] * gram).real.min() < exponent - EXPONENT_SLACK:
+                continue
         found = SeparatorFloats.of(design)
         if found is None or (spanning and len(found.support) < np.linalg.matrix_rank(design)):
             continue

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import mpmath
 import sympy
 
+from nonvacuous.theory import derivation
 from nonvacuous.theory.axioms import AXIOMS, MARKOV
 from nonvacuous.theory.derivation import Algebra, Axiom, Cited, Enclosure, Enumeration, replay
 
@@ -25,6 +27,17 @@ def test_algebra_needs_both_the_normal_form_and_the_values(monkeypatch):
     """A normal form that wrongly vanishes is caught at the random points."""
     monkeypatch.setattr(sympy, "cancel", lambda expression: sympy.Integer(0))
     assert replay(Algebra("wrong", lambda: [(x, x + 1)])).ok is False
+
+
+def test_what_the_quick_evaluation_cannot_do_the_substitution_decides(monkeypatch):
+    f = sympy.Function("f")
+    assert all(mpmath.isnan(value) for value in derivation._quick_values(f(x), f(x), {x: sympy.Integer(1)}))
+    assert replay(Algebra("no value at all", lambda: [(f(x), f(x))])).ok is False
+    same = Algebra("true", lambda: [(sympy.exp(x + y), sympy.exp(x) * sympy.exp(y))])
+    monkeypatch.setattr(derivation, "_quick_values", lambda *_: (mpmath.nan, mpmath.nan))
+    assert replay(same).ok
+    monkeypatch.setattr(sympy, "N", lambda value, digits: sympy.nan)
+    assert replay(same).ok is False, "NaN agrees with nothing"
 
 
 def test_enclosure():

@@ -80,6 +80,44 @@ def test_sources_follow_imports():
     assert code_digest(modules) != code_digest(modules[1:])
 
 
+def test_imports_count_however_deep(tmp_path, monkeypatch):
+    """The walk over statements sees what a walk over the whole tree sees."""
+    source = """
+def f(x):
+    for i in x:
+        while i:
+            with x:
+                try:
+                    import deep_1
+                except ValueError:
+                    import deep_2
+                else:
+                    import deep_3
+                finally:
+                    import deep_4
+            break
+        else:
+            import deep_5
+    else:
+        import deep_6
+    match x:
+        case 1:
+            import deep_7
+    class C:
+        async def g(self):
+            if x: import deep_8
+            elif i: import deep_9
+            return (lambda: 1) if x else [1 for _ in x]
+"""
+    (tmp_path / "my_deep.py").write_text(source + "\ndef experiment():\n    return 1\n")
+    for k in range(1, 10):
+        (tmp_path / f"deep_{k}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_deep
+
+    assert {f"deep_{k}" for k in range(1, 10)} <= set(source_modules([my_deep.experiment]))
+
+
 def test_sources_beside_a_foreign_catalogue_count(tmp_path, monkeypatch):
     (tmp_path / "my_helper.py").write_text("VALUE = 1\n")
     (tmp_path / "my_catalogue.py").write_text(

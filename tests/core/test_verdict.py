@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flint import arb
@@ -148,6 +150,29 @@ def test_formula():
         ).ruling
         == "supported"
     )
+
+
+def test_a_check_and_its_controls_share_settings_but_not_what_differs():
+    drawn: list[float] = []
+
+    def sample(rng):
+        drawn.append(float(rng.normal()))
+        return drawn[-1]
+
+    claim = replace(_formula(np.exp), sample=sample, count=20)
+    known: dict = {}
+    rng = np.random.default_rng
+    assert judge_formula(claim, np.exp, rng(0), known=known).ruling == "supported"
+    assert len(drawn) == 20
+    off = replace(claim, shipped=lambda s: np.exp(s) * (1 + 1e-14))
+    assert judge_formula(off, np.exp, rng(0), known=known, shipped_only=True).ruling == "refuted"
+    wider = replace(off, width=lambda s: 1e-13)
+    assert judge_formula(wider, np.exp, rng(0), known=known, shipped_only=True).ruling == "supported"
+    other = replace(claim, expression=lambda s: arb(s).exp() + 1)
+    assert judge_formula(other, np.exp, rng(0), known=known).ruling == "refuted"
+    assert len(drawn) == 20
+    judge_formula(replace(claim, count=30), np.exp, rng(0), known=known)
+    assert len(drawn) == 50
 
 
 def test_multiplier():

@@ -200,6 +200,26 @@ def test_trainings_that_no_theorem_describes(change, message):
         report(posterior, (x, targets))
 
 
+class TwoHeads(nn.Module):
+    """Linear in its weights, which lie in two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 1), nn.Linear(2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.one(x) + self.two(x.flip(1))
+
+
+@pytest.mark.parametrize("layers", ["all", ("one",)])
+def test_a_factor_for_each_layer_is_another_law(layers):
+    x, y = regression()
+    config = ibvi.IBVIConfig("gaussian", **SETTINGS | {"layers": layers}, epochs=2, parametrisation="sp")
+    posterior = ibvi.fit(TwoHeads().double(), (x, y), config, seed=0, device="cpu")
+    with pytest.raises(AssumptionViolated, match=r"ib\.ensemble_equiv"):
+        report(posterior, (x, y))
+
+
 def test_networks_and_files_are_refused(tmp_path):
     x, y = regression()
     network = head()

@@ -35,9 +35,10 @@ LINEAR_MODELS = (
 
 
 @pytest.mark.parametrize("result", INFINITE_WIDTH, ids=lambda result: result.key)
-def test_derivations_replay(result):
-    status = derive(result)
-    assert status.failed == 0, [step for step in status.steps if step.ok is False]
+def test_derivations_rest_on_what_they_may(result):
+    """Without the replays: those of the quick run are read in tests/test_catalogue.py."""
+    status = derive(result, lambda node: ())
+    assert status.failed == 0
     # from training of finite networks to their linearisation the literature is trusted, and nowhere else in training
     rests_on_linearisation = any(node.key == "iw.linearisation" for node in used_results(result))
     if result.key in TRAINED_LAWS:

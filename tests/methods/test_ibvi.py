@@ -202,6 +202,8 @@ def test_caveats_name_what_a_setting_gives_up():
             return {c.theorem for c in ibvi.caveats(ibvi.prior(net, (x, y), config, seed=0, device="cpu"))}
 
     assert {"ib.class_w2", "ib.precond_bayes"} <= keys()
+    assert "ib.ensemble_equiv" in keys()
+    assert "ib.ensemble_equiv" not in keys(layers=("0",))
     assert "ib.precond_bayes" not in keys(parametrisation="sp")
     assert "ib.precond_bayes" in keys(parametrisation="ntp")
     assert "ib.kl_compare" in keys(covariance="diagonal")
@@ -270,22 +272,23 @@ def test_binary_labels_have_one_output():
 
 
 def test_kl_vi_approaches_the_exact_posterior_of_a_linear_model():
-    # last layer on frozen features, full family, noise s2: the minimum of the bound is the exact posterior (ib.kl_compare)
+    # last layer on frozen features, full family, noise s2, KL weight k: the minimum is the posterior at noise k s2 (ib.kl_compare)
     net, x, _ = small(outputs=1)
     net[0].requires_grad_(False)
     y = torch.sin(x[:, :1])
     with torch.no_grad():
         phi = torch.cat([net[1](net[0](x)), torch.ones(11, 1, dtype=x.dtype)], 1)
     std = torch.tensor([6**-0.5] * 6 + [1.0], dtype=x.dtype)
-    precision = phi.T @ phi + torch.diag(std**-2)
-    covariance, mean = torch.linalg.inv(precision), torch.linalg.solve(precision, phi.T @ y)[:, 0]
-    smallest, largest = (float(value) / 11 for value in torch.linalg.eigvalsh(precision)[[0, -1]])
+    noise, weight = 1.4, 0.8
+    precision = phi.T @ phi / (weight * noise) + torch.diag(std**-2)
+    covariance, mean = torch.linalg.inv(precision), torch.linalg.solve(precision, phi.T @ y)[:, 0] / (weight * noise)
+    smallest, largest = (weight * float(value) / 11 for value in torch.linalg.eigvalsh(precision)[[0, -1]])
     # steps for a factor of 1e-8 in the slowest mode of the mean; the factor's modes shrink twice as fast near their end
     step = 0.8 / largest
     steps = math.ceil(math.log(1e-8) / math.log(1 - step * smallest))
     assert steps < 300
     config = kl_vi.KLVIConfig(
-        "gaussian", noise_variance=1.0, epochs=steps, learning_rate=step, momentum=0.0, covariance="full", expectation="exact", schedule="constant", covariance_rate=1.0,
+        "gaussian", noise_variance=noise, kl_weight=weight, epochs=steps, learning_rate=step, momentum=0.0, covariance="full", expectation="exact", schedule="constant", covariance_rate=1.0,
         covariance_scale=1.0,
     )  # fmt: skip
     posterior = kl_vi.fit(net, (x, y), config, seed=0, device="cpu")
@@ -301,6 +304,20 @@ def test_kl_vi_approaches_the_exact_posterior_of_a_linear_model():
     scales = torch.cat([field.law.factors[name].reshape(-1) for name in layer.tensors])
     torch.testing.assert_close(scales**2, 1 / precision.diagonal(), rtol=0, atol=left)
     assert kl_vi.divergence(field) > 0
+
+
+def test_the_divergence_counts_once_a_pass_over_the_data():
+    """Copies of one example: every batch has the whole mean loss, so that two halves of the data are two steps on all of them."""
+    net, x, _ = small(outputs=1)
+    data = x[:1].expand(8, -1).clone(), torch.ones(8, 1, dtype=x.dtype)
+    config = kl_vi.KLVIConfig(
+        "gaussian", noise_variance=0.5, epochs=5, batch_size=4, learning_rate=0.02, momentum=0.0, layers=("2",), expectation="exact", schedule="constant",
+    )  # fmt: skip
+    halves = kl_vi.fit(net, data, config, seed=0, device="cpu").law
+    whole = kl_vi.fit(net, data, replace(config, batch_size=8, epochs=10), seed=0, device="cpu").law
+    for found, expected in ((halves.means, whole.means), (halves.factors, whole.factors)):
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-14)
 
 
 def test_every_key_that_is_named_to_a_user_exists():

@@ -111,8 +111,10 @@ def predict(s: ClassificationSetting) -> LimitPrediction:
 # --- checks -------------------------------------------------------------------------------------------------------
 
 
-FLOWS = ByBudget(quick=tuple(map(flow_setting, range(4))), standard=tuple(map(flow_setting, range(12))))
-DESCENTS = ByBudget(quick=tuple(map(descent_setting, (4, 1, 3))), standard=tuple(map(descent_setting, (4, 1, 3, 5))))
+FLOWS = ByBudget(quick=lambda: tuple(map(flow_setting, range(4))), standard=lambda: tuple(map(flow_setting, range(12))))
+DESCENTS = ByBudget(
+    quick=lambda: tuple(map(descent_setting, (4, 1, 3))), standard=lambda: tuple(map(descent_setting, (4, 1, 3, 5)))
+)
 BOTH = ByBudget(quick=({"method": "DOP853"}, {"method": "LSODA"}))
 
 

@@ -60,7 +60,7 @@ CHECKS = (
     Check(
         "limit law of the logistic flow",
         Agreement("convergence"),
-        settings=ByBudget(quick=FLOWS.quick[:3], standard=FLOWS.of("standard")),
+        settings=ByBudget(quick=lambda: FLOWS.of("quick")[:3], standard=lambda: FLOWS.of("standard")),
         experiment=flow,
         plan=ByBudget(quick=({"method": "DOP853", "loss": "logistic"}, {"method": "LSODA", "loss": "logistic"})),
         compare=compare_logistic,
@@ -69,7 +69,7 @@ CHECKS = (
     Check(
         "limit law of logistic descent",
         Agreement("convergence", relative=5e-2),
-        settings=ByBudget(quick=DESCENTS.quick[:1], standard=DESCENTS.of("standard")),
+        settings=ByBudget(quick=lambda: DESCENTS.of("quick")[:1], standard=lambda: DESCENTS.of("standard")),
         experiment=descend,
         plan=ByBudget(quick=({"loss": "logistic"},)),
         compare=compare_logistic,

@@ -128,7 +128,7 @@ def random_setting(seed: int) -> OneExampleSetting:
     return OneExampleSetting(row, rng.normal(size=p), 0.7 * rng.normal(size=(p, rank)), (), (1e-2, 1.0, 30.0, 1e4, 1e9))
 
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(6))), standard=tuple(map(random_setting, range(60))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(6))), standard=lambda: tuple(map(random_setting, range(60))))
 BOTH = ByBudget(quick=({"method": "DOP853"}, {"method": "LSODA"}))
 
 

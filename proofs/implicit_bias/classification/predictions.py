@@ -27,7 +27,7 @@ from ....theory.statements.implicit_bias.classification import CLASS_ENSEMBLE, C
 from ...result import ByBudget, Check, Control, Result, Run
 from ..max_margin import residual
 from ..separable_problems import distance_to_constant
-from . import limit_law
+from . import limit_law, on_networks
 from .evidence import FLOW_ERROR, ClassificationSetting, factor_bound, flow, mean_bound, separator, spanning_problem
 
 
@@ -124,7 +124,7 @@ def setting(seed: int) -> ClassificationSetting:
     return ClassificationSetting(design, prior.mean, prior.factor, 1.0, (2.0, 1e5, 1e12))
 
 
-SETTINGS = ByBudget(quick=tuple(map(setting, range(3))), standard=tuple(map(setting, range(12))))
+SETTINGS = ByBudget(quick=tuple(map(setting, range(3))), standard=lambda: tuple(map(setting, range(12))))
 NOT_SPANNING = ClassificationSetting(
     np.array([[1.0, 0.0, 0.0], [2.5, 2.0, 0.0]]), np.zeros(3), np.eye(3), 1.0, (2.0, 1e20)
 )
@@ -312,6 +312,7 @@ CERTAINTY_CHECKS = (
             Control("deviation off by 1e-9", mutated(lambda s: shipped(replace(s, deviation=s.deviation * (1 + 1e-8))))),
         ),
     ),
+    *on_networks.CHECKS,
 )  # fmt: skip
 
 ENSEMBLE = Result(

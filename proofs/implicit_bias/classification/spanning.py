@@ -235,7 +235,7 @@ CHECKS = (
     Check(
         "counts of support vectors against exact arithmetic",
         Agreement("rounding"),
-        settings=ByBudget(quick=tuple(map(count_setting, range(20))), standard=tuple(map(count_setting, range(200)))),
+        settings=ByBudget(quick=tuple(map(count_setting, range(20))), standard=lambda: tuple(map(count_setting, range(200)))),
         experiment=counts,
         predict=predict_counts,
         compare=compare_counts,

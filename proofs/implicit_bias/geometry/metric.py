@@ -100,7 +100,7 @@ DERIVATION = (
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(12))), standard=tuple(map(random_setting, range(48))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(12))), standard=lambda: tuple(map(random_setting, range(48))))
 UNDERDETERMINED = tuple(s for s in SETTINGS.quick if np.linalg.matrix_rank(s.design) <= s.design.shape[1] - 2)
 
 

@@ -110,9 +110,9 @@ DERIVATION = (
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-INTERPOLATING = ByBudget(quick=tuple(map(interpolating_setting, range(9))), standard=tuple(map(interpolating_setting, range(40))))  # fmt: skip
+INTERPOLATING = ByBudget(quick=tuple(map(interpolating_setting, range(9))), standard=lambda: tuple(map(interpolating_setting, range(40))))  # fmt: skip
 LONG = ByBudget(quick=tuple(map(long_setting, range(1, 7))))
-NOISY = ByBudget(quick=tuple(map(noisy_setting, range(8))), standard=tuple(map(noisy_setting, range(40))))
+NOISY = ByBudget(quick=tuple(map(noisy_setting, range(8))), standard=lambda: tuple(map(noisy_setting, range(40))))
 POPULATION = ByBudget(quick=(interpolating_setting(1, times=(1, 2, 6)), noisy_setting(2), noisy_setting(5)))
 
 

@@ -165,7 +165,7 @@ def random_setting(seed: int) -> LeastSquaresSetting:
     return LeastSquaresSetting(design, targets, initial, step, random_times(design, step))
 
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(16))), standard=tuple(map(random_setting, range(60))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(16))), standard=lambda: tuple(map(random_setting, range(60))))
 
 
 def descend(setting: LeastSquaresSetting, run: Run) -> dict[str, Any]:

@@ -156,7 +156,7 @@ DERIVATION = (
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(15))), standard=tuple(map(random_setting, range(60))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(15))), standard=lambda: tuple(map(random_setting, range(60))))
 LIMITS = ByBudget(quick=tuple(map(stability_setting, range(9))))
 OTHER = {"heavy_ball": "nesterov", "nesterov": "heavy_ball", "look_ahead": "nesterov"}
 

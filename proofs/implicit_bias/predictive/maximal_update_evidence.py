@@ -18,6 +18,8 @@ from ....numerics.variational.parametrisations import PARAMETRISATIONS
 from ....theory.errors import InvalidInput
 from ...result import Run
 
+TOGETHER = 2000  # networks at once: what a processor's cache holds
+
 
 @dataclass(frozen=True)
 class FirstStepSetting:
@@ -99,14 +101,10 @@ def simulate(setting: FirstStepSetting, run: Run) -> dict[str, Any]:
     x = torch.randn(1, s.inputs, generator=stream, dtype=torch.float64, device=device)
     x *= math.sqrt(s.input_norm_squared) / x.norm()
     found = family(net.eval(), x, LowRank(s.rank), parametrisation=s.parametrisation, rate=s.factor_rate, device=device)
-
-    def drawn(shape: Any, std: float) -> torch.Tensor:
-        return std * torch.randn(many, *shape, generator=stream, dtype=torch.float64, device=device)
-
-    means = {name: drawn(value.shape, found.scalings[name].std) for name, value in found.network.random.items()}
-    factors = {name: drawn(tensor.shape, tensor.scaling.std) for name, tensor in found.tensors.items()}
-    z = drawn((found.noise_size,), 1.0)
     rates = found.rates()
+
+    def drawn(part: int, shape: Any, std: float) -> torch.Tensor:
+        return std * torch.randn(part, *shape, generator=stream, dtype=torch.float64, device=device)
 
     def output(law: Any, noise: torch.Tensor) -> torch.Tensor:
         return found.call(found.at(Law(*law), noise), x)[0, 0]
@@ -114,20 +112,27 @@ def simulate(setting: FirstStepSetting, run: Run) -> dict[str, Any]:
     def units(law: Any, noise: torch.Tensor) -> torch.Tensor:
         return found.at(Law(*law), noise)["0.weight"] @ x[0]
 
-    def one(law: Any, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        gradient = torch.func.grad(output)(law, noise)
-        speed = sum(
-            rate[name] * part[name].square().sum() for rate, part in zip(rates, gradient, strict=True) for name in part
-        )
-        after = tuple(
-            {name: part[name] + rate[name] * move[name] for name in part}
-            for part, rate, move in zip(law, rates, gradient, strict=True)
-        )
-        # the preactivations are linear in mean and in factor apart: a step of 1 is as good as a small one
-        return speed, (units(after, noise) - units(law, noise)).square().mean()
-
-    speed, movement = torch.func.vmap(one)((means, factors), z)
-    return {"speed": speed.cpu().numpy(), "movement": movement.cpu().numpy()}
+    measured = []
+    for begun in range(0, many, TOGETHER):
+        part = min(TOGETHER, many - begun)
+        means = {n: drawn(part, value.shape, found.scalings[n].std) for n, value in found.network.random.items()}
+        factors = {n: drawn(part, tensor.shape, tensor.scaling.std) for n, tensor in found.tensors.items()}
+        law, z = (means, factors), drawn(part, (found.noise_size,), 1.0)
+        tensors = [tensor.requires_grad_() for group in law for tensor in group.values()]
+        # each network has its own law: the gradient of the sum holds all of theirs (and needs no `torch.func.grad`, whose first call
+        # imports PyTorch's compiler)
+        gradient = torch.autograd.grad(torch.func.vmap(output)(law, z).sum(), tensors)
+        pairs = [(name, rate[name]) for rate, group in zip(rates, law, strict=True) for name in group]
+        with torch.no_grad():
+            speed = sum(rate * move.square().flatten(1).sum(1) for (_, rate), move in zip(pairs, gradient, strict=True))
+            moved = [tensor + rate * move for tensor, (_, rate), move in zip(tensors, pairs, gradient, strict=True)]
+            names, count = [name for name, _ in pairs], len(means)
+            after = tuple(dict(zip(names[k], moved[k], strict=True)) for k in (slice(count), slice(count, None)))
+            # the preactivations are linear in mean and in factor apart: a step of 1 is as good as a small one
+            shift = torch.func.vmap(units)(after, z) - torch.func.vmap(units)(law, z)
+        measured.append((speed, shift.square().mean(1)))
+    speeds, movements = (torch.cat(values).cpu().numpy() for values in zip(*measured, strict=True))
+    return {"speed": speeds, "movement": movements}
 
 
 def compare(setting: FirstStepSetting, prediction: FirstStepPrediction, rows: Rows) -> Comparison:

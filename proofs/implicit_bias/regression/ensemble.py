@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from ....numerics.implicit_bias.ensemble_law import ensemble_law
 from ....numerics.implicit_bias.gaussian_law import GaussianLaw, covariance
 from ....numerics.implicit_bias.momentum import largest_stable_momentum_step
 from ....theory.axioms import GAUSSIAN_AFFINE, LINEARITY
-from ....theory.derivation import Algebra, Axiom, Uses
+from ....theory.derivation import Algebra, Axiom, Enumeration, Uses
 from ....theory.statements.implicit_bias.regression import ENSEMBLE_EQUIV
 from ...result import ByBudget, Check, Control, Result
 from ..exact_values import mutant, relative_width
-from . import nearest_law
+from . import lazy_networks, nearest_law
 from .ensemble_evidence import (
     EnsemblePrediction,
     EnsembleSetting,
@@ -76,6 +77,30 @@ def spread_of_the_start() -> Equations:
     return [*zip(average, mean, strict=True), *zip(spread, expected, strict=True)]
 
 
+def separate_noise() -> Equations:
+    """E (a s z_1 + b t z_2)^2 over independent z_1, z_2: no term couples the two factors, so each has a loss of its own."""
+    import sympy
+
+    a, b, s, t = sympy.symbols("a b s t", real=True)
+    z = sympy.symbols("z1:3", real=True)
+    square = sympy.Poly((a * s * z[0] + b * t * z[1]) ** 2, *z)
+    moments = {(2, 0): 1, (0, 2): 1, (1, 1): 0}  # of the powers of independent standard normal numbers
+    expected = sum(c * moments[powers] for powers, c in square.terms())
+    loss = (a * s) ** 2 + (b * t) ** 2
+    return [(expected, loss), (sympy.diff(expected, s), sympy.diff((a * s) ** 2, s))]
+
+
+def separate_layers() -> Iterator[tuple[str, Fraction, str, Fraction]]:
+    """X = (1, 1), Sigma_0 = 1, both weights layers of their own: the trained variance is 0, an ensemble keeps that of (1, -1)."""
+    half, zero = Fraction(1, 2), Fraction(0)
+    kept = ((half, -half), (-half, half))  # P = 1 - X^T X/2
+    own = zero  # 1 - x_l^2/x_l^2, the projector off a column of one number
+    yield "the ensemble's projector is idempotent", kept[0][0] ** 2 + kept[0][1] ** 2, "==", kept[0][0]
+    yield "and off the row", kept[0][0] + kept[0][1], "==", zero
+    yield "variance along (1, -1) in an ensemble", kept[0][0] - 2 * kept[0][1] + kept[1][1], "==", Fraction(2)
+    yield "and with two factors", own**2 + own**2, "==", zero
+
+
 DERIVATION = (
     Algebra("a step of descent, heavy ball included, maps affine functions of w_0 to affine ones: w_t = A_t w_0 + b_t", descent_is_affine),
     Axiom(GAUSSIAN_AFFINE, "a member from N(mu_0, Sigma_0) is N(A_t mu_0 + b_t, A_t Sigma_0 A_t^T) at time t"),
@@ -83,6 +108,8 @@ DERIVATION = (
     Algebra("and every column of S follows the linear part A_t", factor_follows_the_linear_part),
     Algebra("2 R members from mu_0 +- R^{1/2} s_j carry the law's mean and covariance exactly", spread_of_the_start),
     Uses(nearest_law.RESULT, "in the limit both are N(mu_inf, P Sigma_0 P), the fitting law nearest to the prior"),
+    Algebra("with independent noise for two groups of weights the expected loss is a sum of theirs: each group's factor sees its own columns only", separate_noise),
+    Enumeration("so a factor for each layer has another law: two weights, one example, in fractions", separate_layers),
 )  # fmt: skip
 
 # --- prediction ---------------------------------------------------------------------------------------------------
@@ -189,6 +216,7 @@ CHECKS = (
             Control("each member with its own mini-batches", {"settings": ByBudget(quick=EARLY), "experiment": lambda s, run: train(s, run, batch=1)}),
         ),
     ),
+    *lazy_networks.CHECKS,
 )  # fmt: skip
 
 RESULT = Result(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.implicit_bias.regression import FIXED_NOISE
 from ...result import ByBudget, Check, Control, Result
 from ..exact_values import mutant, relative_width
+from ..feature_networks import as_rule
 from ..problems import balls, integer_design, pseudo_inverse, rational, sum_of_squares
-from . import nearest_law
+from . import nearest_law, on_networks
 from .fixed_noise_evidence import (
     FixedNoisePrediction,
     FixedNoiseSetting,
@@ -157,6 +159,13 @@ def complement(s: FixedNoiseSetting, p: FixedNoisePrediction) -> FixedNoisePredi
 
 
 FEW, MANY = settings(0, 30, few=True)[:6], settings(40, 100, few=False)[:3]
+NETWORKS = ByBudget(
+    quick=lambda: (on_networks.random_setting(0, examples=2, rank=3, samples=2),),
+    standard=lambda: tuple(
+        on_networks.random_setting(seed, examples=n, rank=r, samples=k)
+        for seed, (n, r, k) in enumerate(((2, 3, 2), (3, 3, 3), (3, 2, 1), (4, 6, 3)))
+    ),
+)
 EXAMPLE = FixedNoiseSetting(
     np.array([[1.0, 2.0, 0.0]]), np.array([1.0]), np.zeros(3), np.array([[1.0, 0.0], [0.5, 1.0], [0.0, 2.0]]), np.array([[0.3, -1.0]]), 0.05
 )  # fmt: skip
@@ -201,6 +210,28 @@ CHECKS = (
         experiment=train,
         compare=compare_left,
         controls=(Control("fresh draws at every step", {"experiment": lambda s, run: train(s, run, fresh=True)}),),
+    ),
+    Check(
+        "the shipped method with reused draws, on a network with frozen features",
+        Agreement("convergence"),
+        settings=NETWORKS,
+        experiment=on_networks.train_reused,
+        compare=on_networks.compare_reused,
+        predict=as_rule(predict),
+        controls=(
+            Control("limit of fresh draws (no variance at the data)", {"predict": as_rule(lambda s: fresh_limit(s, predict(s)))}),
+            Control("I - Pi in place of Pi", {"predict": as_rule(lambda s: complement(s, predict(s)))}),
+            Control("fresh draws at every step", {"experiment": partial(on_networks.train_reused, common_noise=False)}),
+        ),
+    ),
+    Check(
+        "the shipped method leaves variance at the training inputs when draws are reused",
+        Inequality(),
+        settings=ByBudget(quick=(), standard=lambda: NETWORKS.of("standard")),
+        experiment=on_networks.train_reused,
+        compare=on_networks.compare_variance_left,
+        predict=as_rule(predict),
+        controls=(Control("the exact expectation", {"experiment": partial(on_networks.train_reused, common_noise=False, expectation="exact")}),),
     ),
 )  # fmt: skip
 

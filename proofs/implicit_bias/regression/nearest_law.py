@@ -163,7 +163,7 @@ def predict(s: VariationalSetting) -> VariationalPrediction:
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(12))), standard=tuple(map(random_setting, range(48))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(12))), standard=lambda: tuple(map(random_setting, range(48))))
 
 
 def limit_by(change: Callable[[VariationalSetting, VariationalPrediction], VariationalPrediction]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ....theory.axioms import FUBINI, INDEPENDENCE, MARKOV, SPECTRAL
 from ....theory.derivation import Algebra, Axiom, Enumeration, Uses
 from ....theory.statements.implicit_bias.regression import REGRESSION_MC
 from ...result import ByBudget, Check, Control, Result
-from . import nearest_law
+from ..feature_networks import as_rule
+from . import nearest_law, on_networks
 from .noise_moments import mixed_moment
 from .sampled_evidence import (
     UNIT_ROUNDOFF,
@@ -185,6 +187,13 @@ LONG = ByBudget(
     standard=tuple(random_setting(seed, longest=1e-9) for seed in range(20)),
 )
 MANY = ByBudget(quick=tuple(random_setting(seed, times=(15,)) for seed in range(20, 22)))
+NETWORKS = ByBudget(
+    quick=lambda: (on_networks.random_setting(0, examples=2, rank=1, samples=1),),
+    standard=lambda: tuple(
+        on_networks.random_setting(seed, examples=n, rank=r, samples=m)
+        for seed, (n, r, m) in enumerate(((2, 1, 1), (3, 2, 1), (4, 3, 2), (3, 5, 4), (5, 2, 3)))
+    ),
+)
 EXAMPLE = SampledSetting(
     np.array([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]]),
     np.array([1.0, -1.0]),
@@ -230,6 +239,20 @@ CHECKS = (
             Control("factor not trained", limit_by(lambda s, p: replace(p, factor=s.prior_factor))),
             Control("Q S_0 in place of P S_0", limit_by(lambda s, p: replace(p, factor=s.prior_factor - p.factor))),
             Control("mini-batches of data that cannot be interpolated", {"experiment": lambda s, run: train(replace(s, design=np.vstack([s.design, s.design[:1]]), targets=np.append(s.targets, s.targets[0] + 1), batch_size=1, step=s.step / (2 * len(s.targets))), run)}),
+        ),
+    ),
+    Check(
+        "the shipped method on a network with frozen features",
+        Agreement("convergence"),
+        settings=NETWORKS,
+        experiment=on_networks.train,
+        compare=on_networks.compare,
+        predict=as_rule(predict),
+        controls=(
+            Control("projection in the prior's metric (KL)", {"predict": as_rule(lambda s: bayes_mean_projector(s, predict(s)))}),
+            Control("factor not trained", {"predict": as_rule(lambda s: replace(predict(s), factor=s.prior_factor))}),
+            Control("mean from 0 in place of the prior's", {"predict": as_rule(lambda s: predict(replace(s, prior_mean=0 * s.prior_mean)))}),
+            Control("eight steps", {"experiment": partial(on_networks.train, epochs=8)}),
         ),
     ),
     Check(

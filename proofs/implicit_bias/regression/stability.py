@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from ....theory.axioms import INDEPENDENCE, LINEARITY, PERRON, SVD
 from ....theory.derivation import Algebra, Axiom, Enumeration
 from ....theory.statements.implicit_bias.regression import MC_STABILITY
 from ...result import ByBudget, Check, Control, Result
-from . import noise_moments
+from ..feature_networks import as_rule
+from . import edge_on_networks, noise_moments
 from .stability_evidence import (
     UNIT_ROUNDOFF,
     StabilityPrediction,
@@ -145,6 +147,11 @@ LATE = (
     at(options(2, 1, 0.6, 1.0), (0.9, 1.1), (50,)),
     at(options(2, 4, 0.0, 1.0, "antithetic"), (0.9, 1.1), (20,)),
 )
+SCANNED = ((options(2, 1, 0.3, 0.5), (0.6, 0.9, 1.1, 1.4), (2, 4)), (options(1, 1, 0.0, 1.0), (0.6, 1.4), (1, 2)))
+EDGE_SCAN = ByBudget(
+    quick=lambda: tuple(edge_on_networks.random_setting(0, d, part, times) for d, parts, times in SCANNED for part in parts),
+    standard=lambda: tuple(edge_on_networks.random_setting(seed, d, part, (*times, 2 * times[-1])) for seed in range(2) for d, parts, times in SCANNED[:1] for part in parts),
+)  # fmt: skip
 EXAMPLE = at(options(10, 1, 0.9, 0.1), (0.5, 1.1), (10, 50))
 
 CHECKS = (
@@ -195,6 +202,20 @@ CHECKS = (
             Control("rank doubled", trained_as(lambda d: replace(d, rank=2 * d.rank))),
             Control("momentum 0.1 higher", trained_as(lambda d: replace(d, momentum=d.momentum and d.momentum + 0.1))),
             Control("factor's rate forgotten", trained_as(lambda d: replace(d, covariance_rate=1.0 if d.covariance_rate != 1 else 0.5))),
+        ),
+    ),
+    Check(
+        "scan of the step on a network with frozen features",
+        Agreement("Monte Carlo", relative=0.6),
+        settings=EDGE_SCAN,
+        experiment=edge_on_networks.train,
+        plan=ByBudget(quick=({"replicates": 20_000},), standard=({"replicates": 200_000},)),
+        compare=edge_on_networks.compare,
+        predict=as_rule(predict),
+        controls=(
+            Control("no sampling noise", {"predict": as_rule(lambda s: predict_as(s, replace(s.descent, samples=1, estimator="analytic")))}),
+            Control("rank off by one", {"predict": as_rule(lambda s: predict_as(s, replace(s.descent, rank=s.rank + 1)))}),
+            Control("step a fifth larger", {"experiment": partial(edge_on_networks.train, faster=1.2)}),
         ),
     ),
 )  # fmt: skip

@@ -29,7 +29,7 @@ from ..exact_values import mutant, relative_width
 from ..least_squares import minimum_norm
 from ..problems import balls, identity, integer_design, pseudo_inverse, rational
 from ..regression import nearest_law
-from . import metric_dial
+from . import metric_dial, on_networks
 from .kl_evidence import (
     UNIT_ROUNDOFF,
     KlPrediction,
@@ -131,7 +131,7 @@ DERIVATION = (
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(8))), standard=tuple(map(random_setting, range(40))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(8))), standard=lambda: tuple(map(random_setting, range(40))))
 KERNEL = ByBudget(quick=tuple(s for s in map(random_setting, range(16)) if np.linalg.matrix_rank(s.design) < s.design.shape[1])[:7])  # fmt: skip
 
 
@@ -289,6 +289,7 @@ CHECKS = (
             Control("noise doubled", mutant(FORMULA, lambda s: shipped(replace(s, noise=2 * s.noise)))),
         ),
     ),
+    *on_networks.CHECKS,
 )  # fmt: skip
 
 RESULT = Result(KL_COMPARE, predict=predict, example=EXAMPLE, checks=CHECKS, uses=(minimum_norm.RESULT, nearest_law.RESULT, metric_dial.RESULT), derivation=DERIVATION)  # fmt: skip

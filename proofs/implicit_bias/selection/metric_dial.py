@@ -90,7 +90,7 @@ DERIVATION = (
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-SETTINGS = ByBudget(quick=tuple(map(random_setting, range(8))), standard=tuple(map(random_setting, range(40))))
+SETTINGS = ByBudget(quick=tuple(map(random_setting, range(8))), standard=lambda: tuple(map(random_setting, range(40))))
 BAYES = ByBudget(quick=tuple(random_setting(seed, bayes_metrics) for seed in range(20, 26)))
 RESCALED = ByBudget(quick=tuple(random_setting(seed, rescaled) for seed in range(40, 45)))
 SHARED = ByBudget(quick=tuple(s for s in BAYES.quick if np.linalg.matrix_rank(s.design) < s.design.shape[1]))

@@ -206,14 +206,14 @@ CHECKS = (
     Check(
         "squared loss: an equality",
         Identity(),
-        settings=ByBudget(quick=settings("squared", 12), full=settings("squared", 300)),
+        settings=ByBudget(quick=settings("squared", 12), full=lambda: settings("squared", 300)),
         compare=compare_slack,
         controls=(Control("variance with M - 1", _diversity(bessel)), Control("alpha = 1.01", _alpha(1.01))),
     ),
     Check(
         "log-loss: an inequality",
         Inequality(),
-        settings=ByBudget(quick=settings("cross_entropy", 12), full=settings("cross_entropy", 300)),
+        settings=ByBudget(quick=settings("cross_entropy", 12), full=lambda: settings("cross_entropy", 300)),
         compare=compare_slack,
         controls=(
             Control("the variance not divided by 2", _diversity(lambda s: 2.0)),
@@ -223,7 +223,7 @@ CHECKS = (
     Check(
         "0-1 loss: an inequality",
         Inequality(),
-        settings=ByBudget(quick=(*settings("zero_one", 12), TWO_OF_THREE), full=settings("zero_one", 300)),
+        settings=ByBudget(quick=(*settings("zero_one", 12), TWO_OF_THREE), full=lambda: settings("zero_one", 300)),
         compare=compare_slack,
         controls=(
             Control("alpha = 2, as for the Gibbs risk", _alpha(2.0)),

@@ -260,7 +260,7 @@ CHECKS = (
     Check(
         "V <= V_h <= E_rho L - CE",
         Inequality(),
-        settings=ByBudget(quick=settings(12), full=settings(400)),
+        settings=ByBudget(quick=settings(12), full=lambda: settings(400)),
         compare=compare_order,
         controls=(
             Control("ln t clipped to [-10, -0.01]", _wrong_tight(clipped)),

@@ -265,7 +265,7 @@ CHECKS = (
     Check(
         "identities: diversity, free energy, smoothness, total variance",
         Identity(),
-        settings=ByBudget(quick=settings(8), full=settings(200)),
+        settings=ByBudget(quick=settings(8), full=lambda: settings(200)),
         compare=compare_identities,
         controls=(
             Control("variance over models in place of Dv", _wrong(diversity=lambda s, p: float(p.balance[0]) / 2)),
@@ -278,7 +278,7 @@ CHECKS = (
     Check(
         "averaging models smooths: J of E_rho loss <= E_rho J_theta",
         Inequality(),
-        settings=ByBudget(quick=settings(8), full=settings(200)),
+        settings=ByBudget(quick=settings(8), full=lambda: settings(200)),
         compare=compare_averaging,
         controls=(Control("sum in place of mean", _wrong(smoothness_of_average=sum_in_place_of_mean)),),
     ),

@@ -259,7 +259,7 @@ CHECKS = (
     Check(
         "CE of the clamped average <= pair loss <= ln(1/p_min)",
         Inequality(),
-        settings=ByBudget(quick=pair_settings(8), full=pair_settings(200)),
+        settings=ByBudget(quick=pair_settings(8), full=lambda: pair_settings(200)),
         compare=compare_order,
         predict=predict_pair,
         controls=(Control("twice Var subtracted", {"predict": lambda s: pair_variant(s, 2.0)}), Control("the mean loss of the best model", {"predict": lambda s: float(np.clip(s.losses, 0, -np.log(s.p_min)).min(axis=0).mean())})),

@@ -222,7 +222,7 @@ def compare_attained(s: GibbsSetting, p: GibbsPrediction, rows: Rows) -> Compari
     return Comparison(np.array([attained]), np.array([p.free_energy]), np.array([bound]), scale)
 
 
-QUICK = ByBudget(quick=settings(12), full=settings(150))
+QUICK = ByBudget(quick=settings(12), full=lambda: settings(150))
 
 CHECKS = (
     Check(

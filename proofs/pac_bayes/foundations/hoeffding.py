@@ -191,7 +191,7 @@ def compare_smaller(s: CoinSetting, p: CoinPrediction, rows: Rows) -> Enclosures
     return compare_laws(s, p, rows, factor=0.99)
 
 
-COINS = ByBudget(quick=_coins(40), standard=_coins(300))
+COINS = ByBudget(quick=_coins(40), standard=lambda: _coins(300))
 FAIR = tuple(CoinSetting(p, x) for p in (0.5, 0.5001, 0.49, 0.1, 1e-6) for x in (-3.0, -1e-3, 1e-3, 0.7))
 
 

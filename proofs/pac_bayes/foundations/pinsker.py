@@ -251,7 +251,7 @@ def _with(**changes: Any) -> dict[str, Any]:
     return {"predict": lambda s: replace(predict(s), **{name: float(f(s)) for name, f in changes.items()})}
 
 
-SETTINGS = ByBudget(quick=_settings(60), standard=_settings(400))
+SETTINGS = ByBudget(quick=_settings(60), standard=lambda: _settings(400))
 
 CHECKS = (
     Check(

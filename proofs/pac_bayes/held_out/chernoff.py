@@ -219,7 +219,7 @@ WORLDS = ByBudget(
     quick=tuple(MeanLossSetting(0.0, n, float(-np.log(d))) for n in (1, 6, 40) for d in (0.05, 0.3)),
     full=tuple(MeanLossSetting(0.0, n, float(-np.log(d))) for n in (1, 2, 6, 40, 200) for d in (0.001, 0.05, 0.3)),
 )
-ORDER = ByBudget(quick=_settings(25), standard=_settings(200))
+ORDER = ByBudget(quick=_settings(25), standard=lambda: _settings(200))
 
 CHECKS = (
     Check(

@@ -250,7 +250,7 @@ CHECKS_KL = (
     Check(
         "binomial form <= kl form <= PAC-Bayes-kl of a point mass",
         Inequality(),
-        settings=ByBudget(quick=_order_settings(20), standard=_order_settings(200)),
+        settings=ByBudget(quick=_order_settings(20), standard=lambda: _order_settings(200)),
         compare=compare_order,
         controls=(Control("half as many examples again in the kl form", {"compare": compare_order_n}),),
     ),

@@ -252,7 +252,7 @@ CHECKS = (
     Check(
         "the published form is never below the kl form",
         Inequality(),
-        settings=ByBudget(quick=_settings(25), standard=_settings(200)),
+        settings=ByBudget(quick=_settings(25), standard=lambda: _settings(200)),
         compare=compare_order,
         controls=(
             Control("4n and 4m under its roots", {"predict": lambda s: SubsamplePrediction(0.0, by_hand(s, n=2 * s.n, m=2 * s.m)[1])}),

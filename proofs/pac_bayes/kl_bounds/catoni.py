@@ -226,7 +226,7 @@ def _wrong(**changes: Any) -> dict[str, Any]:
     }
 
 
-NEAR = ByBudget(quick=near_the_best(15), full=near_the_best(300))
+NEAR = ByBudget(quick=near_the_best(15), full=lambda: near_the_best(300))
 WORLD_A = ByBudget(quick=tuple(CatoniSetting(0.0, 0.0, 12, float(np.log(10)), b) for b in (0.5, 1.0, 2.0, 4.0)))
 WORLD_B = ByBudget(quick=tuple(CatoniSetting(0.0, 0.0, 6, float(np.log(5)), b) for b in (1.0, 4.0)))
 

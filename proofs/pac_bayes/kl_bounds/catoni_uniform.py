@@ -228,7 +228,7 @@ def _wrong(**changes: Any) -> dict[str, Any]:
     }
 
 
-ORDERS = ByBudget(quick=_orders(12), full=_orders(300))
+ORDERS = ByBudget(quick=_orders(12), full=lambda: _orders(300))
 WORLD_A = ByBudget(quick=(UniformSetting(0.0, 0.0, 12, float(np.log(10)), 1.0),))
 WORLD_B = ByBudget(quick=(UniformSetting(0.0, 0.0, 6, float(np.log(5)), 1.0),))
 CONSTANT_ONE = {"predict": lambda s: replace(predict(s), log_constant=0.0)}

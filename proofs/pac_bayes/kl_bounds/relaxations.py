@@ -199,7 +199,7 @@ def orders(count: int) -> tuple[RelaxationSetting, ...]:
     )
 
 
-ORDERS = ByBudget(quick=orders(25), full=orders(400))
+ORDERS = ByBudget(quick=orders(25), full=lambda: orders(400))
 
 CHECKS = (
     Check(

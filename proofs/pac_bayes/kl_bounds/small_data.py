@@ -233,7 +233,7 @@ CHECKS = (
     Check(
         "no bound of the package lies below the envelope",
         Inequality(),
-        settings=ByBudget(quick=_settings(8), full=_settings(300)),
+        settings=ByBudget(quick=_settings(8), full=lambda: _settings(300)),
         compare=compare_with_envelope,
         controls=(
             Control("(K + ln(xi(n)/delta))/(2n) in the quadratic form", _only(half_complexity)),
@@ -245,7 +245,7 @@ CHECKS = (
     Check(
         "(K + ln(n/delta))/(n-1) is never below (K + ln(xi(n)/delta))/n, n >= 2",
         Inequality(),
-        settings=ByBudget(quick=_exponents(20), full=_exponents(500)),
+        settings=ByBudget(quick=_exponents(20), full=lambda: _exponents(500)),
         compare=compare_exponents,
         predict=predict_envelope,
         controls=(Control("sqrt(n) for n", {"compare": compare_root_of_n}),),
@@ -253,7 +253,7 @@ CHECKS = (
     Check(
         "D(q,p) <= kl(q||p) + ln(I_D(n))/n for six distances",
         Inequality(),
-        settings=ByBudget(quick=_generic(5), full=_generic(100)),
+        settings=ByBudget(quick=_generic(5), full=lambda: _generic(100)),
         compare=compare_generic,
         predict=predict_generic,
         controls=(

@@ -52,4 +52,31 @@ FUNCTION_SPACE = Statement(
     function="nonvacuous.numerics.implicit_bias.function_space.predictive_law",
 )
 
-STATEMENTS = (FUNCTION_SPACE, MUP_COV)
+NTK = Statement(
+    key="ib.ntk",
+    title="Wide networks: the law of the linearised network, and why it is no posterior",
+    kind=Kind.IDENTITY,
+    text="A network linearised at the prior's mean, f_0 + J d, trained on mean and factor without a divergence from d ~ N(0, S_0 S_0^T), ends at outputs with mean "
+    "f_0 + G (y - f_0(X)), G = Th(.,X) Th(X,X)^+, Th = J J^T, and covariance K - G K(X,.) - K(.,X) G^T + G K(X,X) G^T with K = J S_0 S_0^T J^T. The law of "
+    "infinitely wide networks over their random starts (iw.lin_cov_inf) has this form with the NNGP kernel for K and 0 for f_0. Both exceed the covariance of the noise-free Gaussian "
+    "process with kernel K by D K(X,X)^+ D^T, D = K(.,X) - G K(X,X): zero for all data if K is a multiple of Th and, where Th(x,x') is nowhere 0, only then. "
+    "Networks are not linear: with a small S_0 and targets near f_0(X) the relative error of the variance was measured to fall like width^(-1/2), which is not derived.",
+    latex=r"K - G K(X,\cdot) - K(\cdot,X) G^\top + G K(X,X) G^\top, \qquad K = J \Sigma_0 J^\top \neq K_{NNGP}, \qquad \Theta = J J^\top",
+    source=(
+        Source("lee2019", "", "the linearisation, and the law over random starts", "standard"),
+        Source("he2020", "", "that this law is no posterior", "secondary"),
+        Source("here", "", "the trained law, its excess over the posterior, and the measured rate", "derived"),
+    ),
+    assumptions=(
+        Assumption(
+            "linearised", "The network is replaced by its first-order expansion in the weights at the prior's mean."
+        ),
+        Assumption(
+            "trained to the end",
+            "Mean and factor have converged, from the prior, at one learning rate for all weights.",
+        ),
+    ),
+    function="nonvacuous.numerics.implicit_bias.linearised.linearised_law",
+)
+
+STATEMENTS = (FUNCTION_SPACE, NTK, MUP_COV)

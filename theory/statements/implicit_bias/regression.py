@@ -93,7 +93,9 @@ ENSEMBLE_EQUIV = Statement(
     "gradient flow, have the law N(A_t mu_0 + b_t, A_t Sigma_0 A_t^T) at every time t, where w_t = A_t w_0 + b_t. That is the law "
     "N(mu_t, S_t S_t^T) which the same descent of the expected loss in (mu, S) gives at time t; in the limit N(mu_inf, P Sigma_0 P). "
     "With mini-batches of their own the members' law differs at finite times and agrees in the limit. The average of K members "
-    "errs by (tr C/K)^{1/2}, their covariance by (((tr C)^2 + tr C^2)/(K-1))^{1/2} in Frobenius norm.",
+    "errs by (tr C/K)^{1/2}, their covariance by (((tr C)^2 + tr C^2)/(K-1))^{1/2} in Frobenius norm. All of it is about one factor S "
+    "over all trained weights: with a factor and noise for each of several layers, each is projected by its own columns of X alone, and "
+    "the law is another than that of an ensemble with the same start.",
     latex=r"w_t = A_t w_0 + b_t \sim \mathcal{N}(\mu_t,\; S_t S_t^\top), \qquad \mu_t = A_t \mu_0 + b_t, \quad S_t = A_t S_0",
     source=(
         Source("wenger2025", "", "the limit, for ensembles trained to convergence", "secondary"),
