@@ -15,10 +15,10 @@ from ....theory.derivation import Algebra, Axiom, Uses
 from ....theory.statements.implicit_bias.classification import CLASS_LOGISTIC
 from ...result import ByBudget, Check, Control, Result
 from ..max_margin import residual
-from . import limit_law, rates
+from . import limit_law, rates, rates_evidence
 from .evidence import compare_logistic, descend, flow
 from .limit_law import CONTROLS, DESCENTS, FLOWS, by, predict
-from .rates import RateSetting, compare_exponents
+from .rates_evidence import RateSetting, compare_exponents
 
 Equations = list[tuple[Any, Any]]
 
@@ -83,7 +83,7 @@ CHECKS = (
         Agreement("convergence", relative=2e-2),
         settings=rates.SETTINGS,
         predict=rates.predict,
-        experiment=rates.flow,
+        experiment=rates_evidence.flow,
         plan=ByBudget(quick=({"loss": "logistic"},)),
         compare=compare_factor,
         controls=(

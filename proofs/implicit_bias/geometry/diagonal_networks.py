@@ -20,7 +20,7 @@ from ....theory.statements.implicit_bias.geometry import DIAG_LINEAR
 from ....theory.validation import finite
 from ...result import ByBudget, Check, Control, Result, Run
 from . import mirror
-from .mirror import distance_to_limit
+from .mirror_evidence import distance_to_limit
 
 
 @dataclass(frozen=True, eq=False)

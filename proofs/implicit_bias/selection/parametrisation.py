@@ -25,7 +25,7 @@ from ..exact_values import largest_eigenvalue, mutant, relative_width
 from ..least_squares import minimum_norm
 from ..problems import balls, identity, integer_design, pseudo_inverse, rational
 from ..regression import nearest_law
-from . import metric_dial
+from . import kronecker, metric_dial
 from .parametrisation_evidence import (
     UNIT_ROUNDOFF,
     ParametrisationPrediction,
@@ -114,6 +114,7 @@ DERIVATION = (
     Algebra("Sigma_t = Sigma_0 - eta t H/2, and S = k S' is a covariance learning rate k^2 eta", covariance_itself),
     Axiom(SPECTRAL, "Sigma_0 - a H = S_0 (I - a S_0^{-1} H S_0^{-T}) S_0^T is positive semidefinite iff a lambda_max(S_0^{-1} H S_0^{-T}) <= 1; beyond it the objective keeps falling along the gradient, without a lower bound"),
     Uses(metric_dial.RESULT, "a covariance learning rate does not change the limit"),
+    Algebra("a weight M + A Z B^T that is stored row by row has the factor A x B", kronecker.stored_by_rows),
 )  # fmt: skip
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -239,6 +240,7 @@ CHECKS = (
             Control("X S_0 in place of X S_0^{-T}", with_(steps=lambda s: 2 / (s.step * np.linalg.norm(s.design @ s.prior_factor, 2) ** 2))),
         ),
     ),
+    kronecker.CHECK,
     Check(
         "shipped functions",
         FORMULA,

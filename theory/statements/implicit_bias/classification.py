@@ -9,6 +9,10 @@ EXPECTED_LOSS = Assumption(
     "expected loss",
     "Training descends the exact expectation sum_n exp(-m_n + v_n/2) from the prior, with no divergence term.",
 )
+EXPECTED_LOGISTIC_LOSS = Assumption(
+    "expected loss",
+    "Training descends the exact expectation of sum_n log(1 + exp(-x_n^T w)) from the prior, with no divergence term.",
+)
 NO_TIES = Assumption("no ties", "The two smallest numbers inside each minimum differ; a tie adds a factor log t.")
 SMALL_LAW_STEP = Assumption(
     "guaranteed step", "0 < eta <= 1/(L(0) max_n ||x_n||^2 (2 + ||x_n||^2 ||S_0||_2^2)), S_0 the initial factor."
@@ -53,7 +57,7 @@ CLASS_LOGISTIC = Statement(
     "that the margins grow like log t; for descent and for sampled training it is checked.",
     latex=r"|E\, \sigma(-u) - E\, e^{-u}| \leq E\, e^{-2u} = e^{-2m + 2v}",
     source=(HERE,),
-    assumptions=(SEPARABLE, EXPECTED_LOSS, GENERIC_SUPPORT, SPANNING_SUPPORT, GRADIENT_FLOW),
+    assumptions=(SEPARABLE, EXPECTED_LOGISTIC_LOSS, GENERIC_SUPPORT, SPANNING_SUPPORT, GRADIENT_FLOW),
 )
 
 CLASS_RATES = Statement(

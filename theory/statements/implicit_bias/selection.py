@@ -66,7 +66,8 @@ PARAM_COVARIANCE = Statement(
     "gradient flow s_i(t)^2 = s_i^2/(1 + 2 c_i s_i^2 t), c_i = ||X_i||^2, a 1/t law in place of an exponential; s = log(1 + "
     "exp(rho)) keeps at least the larger of s_i exp(-c_i t) and that law. Sigma itself: Sigma_t = Sigma_0 - eta t H/2 is no "
     "covariance for t > 2/(eta lambda_max(S_0^{-1} H S_0^{-T})), and the objective has no lower bound. S = c S' is only a "
-    "covariance learning rate c^2 eta and has the same limit.",
+    "covariance learning rate c^2 eta and has the same limit. A weight M + A Z B^T that is stored row by row has covariance "
+    "(A A^T) x (B B^T), in this order; where training takes A and B is not claimed.",
     latex=r"L_{\infty,j} = (I - X_j^+ X_j) L_{0,j}, \qquad s_i(t)^2 = \frac{s_i^2}{1 + 2 c_i s_i^2 t}, \qquad "
     r"\Sigma_t = \Sigma_0 - \eta t H/2",
     source=(Source("here", "", "", "derived"),),
