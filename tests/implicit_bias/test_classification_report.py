@@ -183,9 +183,32 @@ def test_the_sampled_posterior_and_its_labels():
     assert asked.assessment.fact("separable").holds
 
 
+def test_a_binary_posterior_by_quadrature_reaches_its_law():
+    x = torch.tensor([[1.0, 0.5], [-0.5, 1.0]], dtype=torch.float64)
+    labels, net = torch.tensor([1, 0]), nn.Linear(2, 1, bias=False).double()
+    choices = SETTINGS | {
+        "rank": 2,
+        "expectation": "quadrature",
+        "parametrisation": "sp",
+        "momentum": 0.0,
+        "reduction": "sum",
+    }
+    config = ibvi.IBVIConfig("binary", **choices, covariance_scale=0.5, learning_rate=0.5, epochs=300)
+    found = report(ibvi.fit(net, (x, labels), config, seed=0, device="cpu"), (x, labels))
+    assert found.agrees
+    assert found.assessment.claimed("ib.class_logistic")
+    # two orthogonal rows of squared length 5/4: every exponent is 1, the mean's first correction log(t)/t
+    assert found.measured[-1].to_limit < 5 * math.log(300) / 300
+    assert found.measured[-1].relative_margin > 0.8
+    swapped = report(ibvi.fit(net, (x, 1 - labels), config, seed=0, device="cpu"), (x, labels))
+    assert swapped.measured[-1].relative_margin < 0
+    assert swapped.measured[-1].to_limit > 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"expectation": "bound", "likelihood": "binary"}, "quadrature"),
         ({"schedule": "cosine"}, "fixed step"),
         ({"batch_size": 2}, "without replacement"),
         ({"likelihood": "softmax"}, "two"),
@@ -194,8 +217,9 @@ def test_the_sampled_posterior_and_its_labels():
 def test_trainings_that_no_theorem_describes(change, message):
     x, y = regression()
     targets = torch.tensor([0, 1, 1]) if "likelihood" in change else y
+    outputs = 2 if change.get("likelihood") == "softmax" else 1
     config = ibvi.IBVIConfig(**{"likelihood": "gaussian", **SETTINGS, **change}, epochs=2)
-    posterior = ibvi.fit(head(outputs=2 if "likelihood" in change else 1), (x, targets), config, seed=0, device="cpu")
+    posterior = ibvi.fit(head(outputs=outputs), (x, targets), config, seed=0, device="cpu")
     with pytest.raises(AssumptionViolated, match=message):
         report(posterior, (x, targets))
 
