@@ -13,31 +13,26 @@ after its last epoch. When nothing is left it writes OUT/summary.{json,md}, and 
 
 from __future__ import annotations
 
-import os
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+import torch
+from datasets import folder
+from image_methods import FAMILIES, GROUPS, fitted, scores, trained, validation_loss
+from image_sets import Images, Split, read, split
+from image_tables import summary, text
 
-import argparse  # noqa: E402 (the environment comes first)
-import json  # noqa: E402 (the environment comes first)
-import math  # noqa: E402 (the environment comes first)
-import sys  # noqa: E402 (the environment comes first)
-import time  # noqa: E402 (the environment comes first)
-from collections.abc import Callable  # noqa: E402 (the environment comes first)
-from dataclasses import asdict, dataclass  # noqa: E402 (the environment comes first)
-from datetime import UTC, datetime  # noqa: E402 (the environment comes first)
-from pathlib import Path  # noqa: E402 (the environment comes first)
-from typing import Any  # noqa: E402 (the environment comes first)
-
-import torch  # noqa: E402 (the environment comes first)
-from datasets import folder  # noqa: E402 (the environment comes first)
-from image_methods import FAMILIES, GROUPS, fitted, scores, trained, validation_loss  # noqa: E402 (the environment comes first)
-from image_sets import Images, Split, read, split  # noqa: E402 (the environment comes first)
-from image_tables import summary, text  # noqa: E402 (the environment comes first)
-
-from nonvacuous.numerics.provenance import environment  # noqa: E402 (the environment comes first)
-from nonvacuous.numerics.store import write_atomically  # noqa: E402 (the environment comes first)
-from nonvacuous.theory.errors import NumericalFailure  # noqa: E402 (the environment comes first)
+from nonvacuous.numerics.provenance import environment
+from nonvacuous.numerics.store import write_atomically
+from nonvacuous.theory.errors import NumericalFailure
 
 OUT_OF_TIME = 75
 
@@ -191,6 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     if data is None or not data.is_file():
         print("No images: pass --data FILE.npz.")
         return 3 if options.data else 0
+    torch.set_num_threads(1)  # two can be slower than one on small machines
     until = time.monotonic() + options.time_limit
     run = Run(BUDGETS[options.budget], read(data), options.out / options.budget, options.device, until)
     try:
